@@ -1,0 +1,250 @@
+package hubspot
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// What the zero values of a [Config] mean.
+const (
+	defaultRegion       = "na1"
+	defaultAPIURL       = "https://api.hubapi.com"
+	defaultAPIVersion   = "2026-03"
+	defaultTimeout      = 3 * time.Second
+	defaultRenderBudget = 300 * time.Millisecond
+)
+
+// Values of [Config.Chat].
+const (
+	ChatOn        = "on"        // signed-in visitors are identified; the default
+	ChatOff       = "off"       // pages carry no chat at all
+	ChatAnonymous = "anonymous" // pages carry the chat, HubSpot is never asked for tokens
+)
+
+// Config is what an operator sets. The zero value of a field means its default;
+// [ConfigFromEnv] fills it from the environment variables in the tags.
+type Config struct {
+	// AccessToken is the credential of the API call: of a private app, a service
+	// key, or OAuth. Its scope has to be
+	// conversations.visitor_identification.tokens.create. For credentials that
+	// change use AccessTokenFile or [WithCredential].
+	AccessToken Secret `env:"HUBSPOT_ACCESS_TOKEN"`
+	// AccessTokenFile names a file that holds the access token, as orchestrators
+	// mount secrets. It is read again for every call to HubSpot, so that a
+	// replaced secret is used without a restart.
+	AccessTokenFile string `env:"HUBSPOT_ACCESS_TOKEN_FILE"`
+	// PortalID is the number of the HubSpot account ("Hub ID"): digits.
+	PortalID string `env:"HUBSPOT_PORTAL_ID"`
+	// Region is where HubSpot hosts the account: na1 (default), na2, na3, eu1, ap1.
+	Region string `env:"HUBSPOT_REGION"`
+	// APIURL is HubSpot's API: https, or http to this machine's loopback.
+	// Default https://api.hubapi.com.
+	APIURL string `env:"HUBSPOT_API_URL"`
+	// APIVersion chooses the path of the API call: a date version such as
+	// 2026-03 (default), v3, or conversations-v3 for the oldest spelling,
+	// /conversations/v3/visitor-identification/tokens/create. HubSpot ends its
+	// support of the v3 paths in September 2027.
+	APIVersion string `env:"HUBSPOT_API_VERSION"`
+	// Timeout bounds one CreateToken, its retry included. Default 3s.
+	Timeout time.Duration `env:"HUBSPOT_TIMEOUT"`
+	// RenderBudget is the longest that a page waits for its visitor's token.
+	// Default 300ms.
+	RenderBudget time.Duration `env:"HUBSPOT_RENDER_BUDGET"`
+	// LoaderURL is where the browser finds HubSpot's loader script; the portal's
+	// file name is added to it. Default //js.hs-scripts.com, or the region's
+	// //js-<region>.hs-scripts.com.
+	LoaderURL string `env:"HUBSPOT_LOADER_URL"`
+	// Chat is ChatOn (default), ChatOff or ChatAnonymous.
+	Chat string `env:"HUBSPOT_CHAT"`
+	// StoreSecret keys what leaves the process: the records and key names in a
+	// shared [Store], and the fingerprint by which a browser notices a change of
+	// visitor. At least 32 characters, the same on every replica. Without a
+	// shared store it may be empty.
+	StoreSecret Secret `env:"HUBSPOT_STORE_SECRET"`
+}
+
+// ConfigFromEnv reads the HUBSPOT_* environment variables named in [Config].
+// HUBSPOT_PORTAL_ID is required unless HUBSPOT_CHAT is off, an access token (or
+// its file) unless HUBSPOT_CHAT is off or anonymous. All problems come in one
+// joined error, each naming its variable; a secret's value is never in it.
+func ConfigFromEnv() (Config, error) {
+	var cfg Config
+	var errs []error
+	if err := env.Parse(&cfg); err != nil {
+		errs = append(errs, envErrors(err)...)
+	}
+	errs = append(errs, cfg.problems()...)
+	if cfg.PortalID == "" && cfg.Chat != ChatOff {
+		errs = append(errs, errors.New("hubspot: HUBSPOT_PORTAL_ID is missing"))
+	}
+	if cfg.Chat != ChatOff && cfg.Chat != ChatAnonymous {
+		if cfg.AccessToken == "" && cfg.AccessTokenFile == "" {
+			errs = append(errs, errors.New("hubspot: HUBSPOT_ACCESS_TOKEN (or HUBSPOT_ACCESS_TOKEN_FILE) is missing"))
+		}
+		if cfg.AccessTokenFile != "" {
+			if _, err := readCredential(cfg.AccessTokenFile); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+// Validate reports everything that is wrong with the fields that are set, in
+// one joined error; each part names the field's environment variable, and no
+// part contains a secret. What may be missing depends on the use:
+// [ConfigFromEnv] and [NewClient] check that.
+func (c Config) Validate() error { return errors.Join(c.problems()...) }
+
+// LoaderSrc is the src of HubSpot's loader tag for this account, or "" without
+// a PortalID.
+func (c Config) LoaderSrc() string {
+	if c.PortalID == "" {
+		return ""
+	}
+	base := strings.TrimSuffix(c.LoaderURL, "/")
+	if base == "" {
+		base = "//js.hs-scripts.com"
+		if c.Region != "" && c.Region != defaultRegion {
+			base = "//js-" + c.Region + ".hs-scripts.com"
+		}
+	}
+	return base + "/" + c.PortalID + ".js"
+}
+
+// FingerprintSecret keys the fingerprints by which browsers notice a change of
+// visitor: StoreSecret, or else the access token. It is empty where the
+// configuration has neither.
+func (c Config) FingerprintSecret() Secret {
+	if c.StoreSecret == "" && c.AccessToken == "" && c.AccessTokenFile != "" {
+		credential, _ := readCredential(c.AccessTokenFile) // ConfigFromEnv reported the error
+		return Secret(credential)
+	}
+	return cmp.Or(c.StoreSecret, c.AccessToken)
+}
+
+// withDefaults gives the fields that stand at zero their documented meaning.
+func (c Config) withDefaults() Config {
+	c.Region = cmp.Or(c.Region, defaultRegion)
+	c.APIURL = cmp.Or(strings.TrimSuffix(c.APIURL, "/"), defaultAPIURL)
+	c.APIVersion = cmp.Or(c.APIVersion, defaultAPIVersion)
+	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
+	c.RenderBudget = cmp.Or(c.RenderBudget, defaultRenderBudget)
+	c.Chat = cmp.Or(c.Chat, ChatOn)
+	return c
+}
+
+var (
+	regions     = []string{"na1", "na2", "na3", "eu1", "ap1"}
+	chats       = []string{ChatOn, ChatOff, ChatAnonymous}
+	digits      = regexp.MustCompile(`^[0-9]{1,20}$`)
+	apiVersions = regexp.MustCompile(`^(v3|conversations-v3|20[0-9]{2}-(0[1-9]|1[0-2]))$`)
+)
+
+const minSecretLength = 32
+
+func (c Config) problems() (errs []error) {
+	check := func(ok bool, variable, problem string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("hubspot: %s %s", variable, problem))
+		}
+	}
+	d := c.withDefaults()
+	check(c.AccessToken == "" || headerSafe(string(c.AccessToken)), "HUBSPOT_ACCESS_TOKEN", "has spaces, line ends or other characters that no access token has")
+	check(c.AccessToken == "" || c.AccessTokenFile == "", "HUBSPOT_ACCESS_TOKEN_FILE", "is set together with HUBSPOT_ACCESS_TOKEN: choose one")
+	check(c.PortalID == "" || digits.MatchString(c.PortalID), "HUBSPOT_PORTAL_ID", "has to be digits only (the Hub ID)")
+	check(slices.Contains(regions, d.Region), "HUBSPOT_REGION", "has to be one of "+strings.Join(regions, ", "))
+	check(isAPIURL(d.APIURL), "HUBSPOT_API_URL", "has to be an https URL without user, query or fragment (http only to loopback)")
+	check(apiVersions.MatchString(d.APIVersion), "HUBSPOT_API_VERSION", "has to be a version like 2026-03, v3 or conversations-v3")
+	check(c.Timeout >= 0, "HUBSPOT_TIMEOUT", "must not be negative")
+	check(c.RenderBudget >= 0, "HUBSPOT_RENDER_BUDGET", "must not be negative")
+	check(c.LoaderURL == "" || isLoaderURL(c.LoaderURL), "HUBSPOT_LOADER_URL", "has to be an http or https URL without user, query or fragment")
+	check(slices.Contains(chats, d.Chat), "HUBSPOT_CHAT", "has to be one of "+strings.Join(chats, ", "))
+	check(c.StoreSecret == "" || len(c.StoreSecret) >= minSecretLength, "HUBSPOT_STORE_SECRET", "has to have at least 32 characters")
+	return errs
+}
+
+func cmpOr[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+func headerSafe(credential string) bool {
+	for _, b := range []byte(credential) {
+		if b <= ' ' || b >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func isAPIURL(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || !plainURL(u) {
+		return false
+	}
+	// The credential travels in a header: in the clear only within this machine.
+	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+}
+
+func isLoaderURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && plainURL(u) && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "")
+}
+
+func plainURL(u *url.URL) bool {
+	return u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// envErrors translates env's errors, which name Go's fields and may quote
+// values, into ones that name variables and quote nothing.
+func envErrors(err error) (errs []error) {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return []error{errors.New("hubspot: the HUBSPOT_ variables cannot be read")}
+	}
+	for _, e := range all.Errors {
+		var parse env.ParseError
+		if !errors.As(e, &parse) {
+			errs = append(errs, errors.New("hubspot: the HUBSPOT_ variables cannot be read"))
+			continue
+		}
+		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+		errs = append(errs, fmt.Errorf("hubspot: %s has to be a duration such as 300ms or 3s", field.Tag.Get("env")))
+	}
+	return errs
+}
+
+func readCredential(file string) (string, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("hubspot: HUBSPOT_ACCESS_TOKEN_FILE cannot be read: %w", err)
+	}
+	credential := strings.TrimSpace(string(content))
+	if credential == "" || !headerSafe(credential) {
+		return "", errors.New("hubspot: HUBSPOT_ACCESS_TOKEN_FILE does not hold an access token")
+	}
+	return credential, nil
+}

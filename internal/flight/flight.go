@@ -1,0 +1,86 @@
+// Package flight is golang.org/x/sync/singleflight made safe for work that
+// outlives the request that began it: the work runs detached from every caller,
+// under a time limit of its own; a caller leaves when its own context ends; and
+// work that panics, calls runtime.Goexit or ignores its context becomes an error
+// for the callers instead of the end of the process or an endless wait.
+package flight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// ErrGoexit is the result of work that called runtime.Goexit.
+var ErrGoexit = errors.New("the work called runtime.Goexit")
+
+// PanicError is the result of work that panicked. Its text has the type of the
+// panic's value only: the value may quote anything.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string {
+	if err, ok := e.Value.(interface{ RuntimeError() }); ok {
+		return fmt.Sprintf("panic: %v", err) // the runtime's own words
+	}
+	return fmt.Sprintf("panic with a %T", e.Value)
+}
+
+// Group shares work by key. The zero Group is ready; it may be used concurrently.
+type Group[V any] struct{ flights singleflight.Group }
+
+// Do gives the result of work for key, beginning it if nobody has. work gets a
+// context with ctx's values that ends after limit, and not with ctx. shared
+// tells that the result went to more than one caller. When ctx ends first, the
+// error is ctx's and the work goes on.
+func (g *Group[V]) Do(ctx context.Context, key string, limit time.Duration, work func(context.Context) (V, error)) (v V, shared bool, err error) {
+	done := g.flights.DoChan(key, func() (any, error) {
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		defer cancel()
+		return Guard(own, work)
+	})
+	select {
+	case r := <-done:
+		return r.Val.(V), r.Shared, r.Err
+	case <-ctx.Done():
+		return v, false, ctx.Err()
+	}
+}
+
+// Guard runs work on a goroutine of its own and gives its result, or an error
+// when work panics, calls runtime.Goexit, or has not returned when ctx ends.
+func Guard[V any](ctx context.Context, work func(context.Context) (V, error)) (V, error) {
+	type result struct {
+		v   V
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		r := result{err: ErrGoexit}
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = &PanicError{p, debug.Stack()}
+			}
+			done <- r
+		}()
+		r.v, r.err = work(ctx)
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-done: // finished at the last moment
+		return r.v, r.err
+	default:
+		var none V
+		return none, ctx.Err()
+	}
+}

@@ -1,0 +1,157 @@
+// Package gate stands between the token source and HubSpot's API. It keeps the
+// pace of calls within the account's share, and it remembers for the whole
+// account when HubSpot is better left alone.
+//
+// A closed gate reopens by a single trial call: when its time is over, one call
+// passes, and the others only after that one went well.
+package gate
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/wait"
+)
+
+// Reasons why Enter does not let a call pass.
+var (
+	ErrClosed = errors.New("gate: closed")
+	ErrNoRoom = errors.New("gate: no room at this pace")
+)
+
+// troublesToClose failures in a row close the gate for the whole account.
+const troublesToClose = 5
+
+// Gate may be used concurrently.
+type Gate struct {
+	limiter  *rate.Limiter
+	onChange func(open bool) // called under mu: must not call back
+
+	mu          sync.Mutex
+	closed      bool
+	closedUntil time.Time
+	trial       bool // a trial call is under way
+	troubles    int  // in a row
+	pausedUntil time.Time
+}
+
+// New is an open gate that lets perSecond calls pass, burst of them at once.
+// onChange hears when it closes and opens; it must be quick.
+func New(perSecond float64, burst int, onChange func(open bool)) *Gate {
+	return &Gate{limiter: rate.NewLimiter(rate.Limit(perSecond), burst), onChange: onChange}
+}
+
+// Outcome is what a call that passed has to say about the account.
+type Outcome struct {
+	Verdict Verdict
+	For     time.Duration // of Close: for how long
+	Pause   time.Duration // no further call for so long: the account's limit is near
+}
+
+// Verdict is the part of an Outcome that moves the gate.
+type Verdict int
+
+// Verdicts.
+const (
+	Unknown Verdict = iota // the call ended without telling anything
+	Well                   // the account can be served
+	Trouble                // HubSpot is in trouble; several in a row close the gate
+	Close                  // the account cannot be served for a while
+)
+
+// Pass is the right to make one call.
+type Pass struct {
+	gate  *Gate
+	Trial bool // this call decides whether the gate reopens
+}
+
+// Enter waits for this call's turn and gives the right to make it, to be ended
+// with Leave. It does not wait when that would be in vain: ErrClosed when the
+// account is to be left alone, ErrNoRoom when the turn would come after
+// deadline.
+func (g *Gate) Enter(ctx context.Context, deadline time.Time) (*Pass, error) {
+	pass, pause, err := g.knock()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	if !wait.Sleep(ctx, pause) || g.limiter.Wait(ctx) != nil {
+		pass.Leave(Outcome{})
+		return nil, ErrNoRoom
+	}
+	if !pass.Trial && g.isClosed() { // while this call waited
+		return nil, ErrClosed
+	}
+	return pass, nil
+}
+
+func (g *Gate) knock() (pass *Pass, pause time.Duration, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if g.closed {
+		if g.trial || now.Before(g.closedUntil) {
+			return nil, 0, ErrClosed
+		}
+		g.trial = true
+	}
+	return &Pass{g, g.closed}, g.pausedUntil.Sub(now), nil
+}
+
+func (g *Gate) isClosed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed
+}
+
+// Leave ends a pass with what the call told.
+func (p *Pass) Leave(o Outcome) {
+	g := p.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if p.Trial {
+		g.trial = false
+	}
+	if o.Pause > 0 {
+		g.pausedUntil = now.Add(o.Pause)
+	}
+	switch o.Verdict {
+	case Well:
+		g.troubles = 0
+		// Calls that were under way when the gate closed do not open it.
+		if p.Trial {
+			g.open(now)
+		}
+	case Trouble:
+		g.troubles++
+		if p.Trial || g.troubles >= troublesToClose {
+			g.close(now, wait.Between(10*time.Second, 30*time.Second))
+		}
+	case Close:
+		g.close(now, o.For)
+	}
+}
+
+func (g *Gate) open(now time.Time) {
+	g.closed = false
+	// The pace starts from nothing: everybody waited, and a saved-up burst would
+	// meet HubSpot in its first good moment.
+	g.limiter.ReserveN(now, max(0, int(g.limiter.TokensAt(now))))
+	g.onChange(true)
+}
+
+func (g *Gate) close(now time.Time, d time.Duration) {
+	if until := now.Add(d); until.After(g.closedUntil) {
+		g.closedUntil = until
+	}
+	if !g.closed {
+		g.closed = true
+		g.onChange(false)
+	}
+}

@@ -1,0 +1,64 @@
+// Package seal protects what leaves the process for a shared store: names of
+// keys that do not tell whom they are for, and records that nobody without the
+// secret can read, alter, or put in another record's place.
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+)
+
+// Sealer names and seals with keys derived from one secret. It may be used
+// concurrently.
+type Sealer struct {
+	nameKey []byte
+	aead    cipher.AEAD
+}
+
+// New derives the keys. secret should have at least 32 bytes of a random string.
+func New(secret []byte) (*Sealer, error) {
+	nameKey, err := hkdf.Key(sha256.New, secret, nil, "hubspot-visitor name", 32)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	recordKey, err := hkdf.Key(sha256.New, secret, nil, "hubspot-visitor record", 32)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	block, err := aes.NewCipher(recordKey)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	return &Sealer{nameKey, aead}, nil
+}
+
+// Name is an HMAC-SHA-256 of s in hexadecimal: the same for the same s and
+// secret, and of no use to anybody else.
+func (s *Sealer) Name(of string) string {
+	mac := hmac.New(sha256.New, s.nameKey)
+	mac.Write([]byte(of))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// Seal encrypts record with AES-256-GCM, bound to name.
+func (s *Sealer) Seal(name string, record []byte) []byte {
+	return s.aead.Seal(nil, nil, record, []byte(name))
+}
+
+// Open is the record that was sealed for name. It fails on everything else.
+func (s *Sealer) Open(name string, sealed []byte) ([]byte, error) {
+	record, err := s.aead.Open(nil, nil, sealed, []byte(name))
+	if err != nil {
+		return nil, fmt.Errorf("seal: the record is damaged or not for this key")
+	}
+	return record, nil
+}

@@ -1,0 +1,65 @@
+package snippet
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"net/http"
+	"path"
+	"strings"
+)
+
+//go:generate go tool -modfile=../internal/tools/go.mod esbuild chat.js --minify --target=es2017 --log-level=warning --outfile=chat.min.js
+
+// minified is chat.js as emitted: a function that is called with PAGE.
+//
+//go:embed chat.min.js
+var minified string
+
+// The script around the page's data: inline it is a literal, in the file it is
+// read from the element before the script's own.
+var (
+	inlineBefore, inlineAfter, _ = strings.Cut(strings.TrimSpace(minified), "PAGE")
+
+	script = "try{" + inlineBefore + "JSON.parse(document.currentScript.previousElementSibling.textContent)" + inlineAfter + "}catch(e){}\n"
+
+	scriptName = scriptPrefix + hash(script) + scriptSuffix
+)
+
+const scriptPrefix, scriptSuffix = "hubspot-visitor.", ".js"
+
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:8])
+}
+
+// ScriptHandler serves the script for [WithScriptPath], under a name that
+// contains its hash, to be kept by browsers and shared caches for ever. Mount it
+// at any path: it looks at the last element only.
+//
+//	mux.Handle("GET /assets/chat/", snippet.ScriptHandler())   // WithScriptPath("/assets/chat")
+func ScriptHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := path.Base(r.URL.Path)
+		if !strings.HasPrefix(name, scriptPrefix) || !strings.HasSuffix(name, scriptSuffix) {
+			http.NotFound(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", "text/javascript; charset=utf-8")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		if name != scriptName {
+			// A page from before or after a deploy, answered by the other release.
+			h.Set("Cache-Control", "no-store")
+		}
+		if r.Method == http.MethodGet {
+			_, _ = w.Write([]byte(script)) // the client has left if this fails
+		}
+	})
+}
