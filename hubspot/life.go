@@ -13,18 +13,20 @@ const clockSkew = time.Minute
 
 // entry is a token in memory, with the moment from which it is to be renewed.
 type entry struct {
-	token Token
-	// softAge is drawn per token, so that tokens made together (after a deploy)
-	// are not renewed together.
+	token   Token
 	softAge time.Duration
 	// nextRenewal is the monotonic time, since born, of the next try.
 	nextRenewal atomic.Int64
 	born        time.Time
 }
 
+// newEntry draws the moment of renewal, so that tokens made together (after a
+// deploy) are not renewed together: between 82 and 85 % of the life. Renewed
+// before 80 %, a visitor would cost more than 2.5 calls a day; at 85 %, an outage
+// of an hour and more passes before the margin.
 func newEntry(token Token, now time.Time) *entry {
 	life := lifeOf(token)
-	return &entry{token: token, born: now, softAge: wait.Between(life*75/100, life*85/100+1)}
+	return &entry{token: token, born: now, softAge: wait.Between(life*82/100, life*85/100+1)}
 }
 
 type freshness int

@@ -60,16 +60,21 @@ func (t *Tokens) keep(key string, token Token, generation uint64) bool {
 func (t *Tokens) mint(ctx context.Context, key string, v Visitor, renewal bool) (Token, error) {
 	pass, err := t.gate.Enter(ctx, time.Now().Add(turnLimit))
 	if err != nil {
-		if errors.Is(err, gate.ErrNoRoom) {
-			t.limited(key)
-		}
-		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, err)
+		return Token{}, t.refused(key, err)
 	}
 	began := time.Now()
 	token, l, err := t.call(ctx, v, pass.Trial)
 	pass.Leave(t.conclude(key, err, l))
 	t.minted(key, renewal, time.Since(began), err)
 	return token, err
+}
+
+// refused is the error for a call that the gate did not let pass.
+func (t *Tokens) refused(key string, err error) error {
+	if errors.Is(err, gate.ErrNoRoom) {
+		t.limited(key)
+	}
+	return fmt.Errorf("%w: %w", ErrCoolingDown, err)
 }
 
 // call asks the Creator and believes nothing: it may panic, hang, or give a

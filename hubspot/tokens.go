@@ -156,6 +156,11 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 	if f, ok := t.failures.Get(key); ok && now.Before(f.until) {
 		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, f.err)
 	}
+	if t.store == nil { // with one, another replica may have the token
+		if err := t.gate.Refuses(turnLimit); err != nil {
+			return Token{}, t.refused(key, err)
+		}
+	}
 	return t.fly(ctx, key, v, nil)
 }
 

@@ -8,10 +8,10 @@ import (
 // protect marks a response as one visitor's own. It adds to what is there:
 // caches obey the strictest directive.
 func protect(h http.Header) {
-	if d := directives(h, "Cache-Control"); !d["private"] || !d["no-store"] {
+	if !has(h, "Cache-Control", "private") || !has(h, "Cache-Control", "no-store") {
 		h.Add("Cache-Control", "private, no-store")
 	}
-	if v := directives(h, "Vary"); !v["cookie"] && !v["*"] {
+	if !has(h, "Vary", "Cookie") && !has(h, "Vary", "*") {
 		h.Add("Vary", "Cookie")
 	}
 }
@@ -20,30 +20,30 @@ func protect(h http.Header) {
 // (RFC 9111, section 3): it says so itself, or it has a life and nothing that
 // keeps it private.
 func sharable(h http.Header) bool {
-	d := directives(h, "Cache-Control")
-	for _, name := range []string{"CDN-Cache-Control", "Surrogate-Control"} {
-		if c := directives(h, name); len(c) > 0 && !c["no-store"] && !c["private"] {
+	// What content delivery networks read before Cache-Control.
+	for _, name := range [...]string{"Cdn-Cache-Control", "Surrogate-Control"} {
+		if h.Get(name) != "" && !has(h, name, "no-store") && !has(h, name, "private") {
 			return true
 		}
 	}
-	if d["public"] || d["s-maxage"] {
+	const cc = "Cache-Control"
+	if has(h, cc, "public") || has(h, cc, "s-maxage") {
 		return true
 	}
-	personal := d["private"] || d["no-store"]
-	return !personal && (d["max-age"] || h.Get("Expires") != "")
+	personal := has(h, cc, "private") || has(h, cc, "no-store")
+	return !personal && (has(h, cc, "max-age") || h.Get("Expires") != "")
 }
 
-// directives are the names in a comma-separated header, in lower case and
-// without their values.
-func directives(h http.Header, header string) map[string]bool {
-	names := make(map[string]bool)
+// has reports whether a header's comma-separated lines have an element of that
+// name, whatever its value and case.
+func has(h http.Header, header, name string) bool {
 	for _, line := range h.Values(header) {
 		for part := range strings.SplitSeq(line, ",") {
-			name, _, _ := strings.Cut(part, "=")
-			if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
-				names[name] = true
+			element, _, _ := strings.Cut(part, "=")
+			if strings.EqualFold(strings.TrimSpace(element), name) {
+				return true
 			}
 		}
 	}
-	return names
+	return false
 }

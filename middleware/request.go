@@ -149,12 +149,14 @@ func (q *request) recover(function string, whenPanicking func()) {
 		slog.String("panic", what), slog.String("stack", string(debug.Stack())))
 }
 
+var errNoReturn = errors.New("middleware: the token source did not return")
+
 // fetchToken asks the token source, off the request's own goroutine.
 func (q *request) fetchToken() <-chan answer {
 	done := make(chan answer, 1)
 	v, _ := q.visitor()
 	go func() {
-		a := answer{err: errors.New("middleware: the token source did not return")}
+		a := answer{err: errNoReturn}
 		defer func() { done <- a }()
 		defer q.recover("the token source", func() {})
 		a.token, a.err = q.m.tokens.Token(q.ctx, v)

@@ -90,16 +90,35 @@ func (g *Gate) Enter(ctx context.Context, deadline time.Time) (*Pass, error) {
 	return pass, nil
 }
 
+// Refuses is the error with which Enter would refuse a call now, nil if it might
+// pass within turn. It changes nothing, and is cheap.
+func (g *Gate) Refuses(turn time.Duration) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if g.shut(now) {
+		return ErrClosed
+	}
+	queued := 1 - g.limiter.TokensAt(now) // calls whose turn comes before this one's, it included
+	if g.pausedUntil.Sub(now) > turn || queued > turn.Seconds()*float64(g.limiter.Limit()) {
+		return ErrNoRoom
+	}
+	return nil
+}
+
+// shut reports whether not even a trial call may pass.
+func (g *Gate) shut(now time.Time) bool {
+	return g.closed && (g.trial || now.Before(g.closedUntil))
+}
+
 func (g *Gate) knock() (pass *Pass, pause time.Duration, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if g.closed {
-		if g.trial || now.Before(g.closedUntil) {
-			return nil, 0, ErrClosed
-		}
-		g.trial = true
+	if g.shut(now) {
+		return nil, 0, ErrClosed
 	}
+	g.trial = g.closed
 	return &Pass{g, g.closed}, g.pausedUntil.Sub(now), nil
 }
 

@@ -1,0 +1,310 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// patience bounds everything a test waits for in the browser.
+const patience = 20 * time.Second
+
+// hubspotHosts are HubSpot's host names that the browser finds at the emulator,
+// set by the flag below before the browser starts.
+const mappedPort = 8943
+
+// browser is the one Chromium of all tests; each test has its own profile in it.
+var browser context.Context
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	chromium, err := findChromium()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			fmt.Println("e2e: Chromium is missing, and required with CI=true")
+			return 1
+		}
+		fmt.Println("SKIPPED: the browser tests, since there is no Chromium (Debian: apt-get install chromium; or set CHROMIUM)")
+		return 0
+	}
+	profile, err := os.MkdirTemp("", "e2e-chromium-")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(profile)
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		// Frames of other hosts stay where the tests can reach them.
+		chromedp.Flag("disable-site-isolation-trials", true),
+		chromedp.Flag("disable-features", "IsolateOrigins,site-per-process,Translate,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"),
+		// HubSpot's host names, for the tests that need them, and no others.
+		chromedp.Flag("host-resolver-rules", fmt.Sprintf(
+			"MAP *.hs-scripts.com 127.0.0.1:%[1]d,MAP *.usemessages.com 127.0.0.1:%[1]d,MAP *.hubspot.com 127.0.0.1:%[1]d,MAP static.hsappstatic.net 127.0.0.1:%[1]d,MAP *.shop.test 127.0.0.1,MAP shop.test 127.0.0.1", mappedPort)),
+		chromedp.WindowSize(1200, 900),
+	)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	defer stop()
+	var quit context.CancelFunc
+	browser, quit = chromedp.NewContext(allocator)
+	defer quit()
+	if err := chromedp.Do(browser); err != nil {
+		fmt.Println("e2e: Chromium does not start:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+func findChromium() (string, error) {
+	if path := os.Getenv("CHROMIUM"); path != "" {
+		return exec.LookPath(path)
+	}
+	var err error
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		var path string
+		if path, err = exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
+}
+
+// tab is a private window with one page.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu      sync.Mutex
+	console []string // what pages printed, with its kind
+	thrown  []string // uncaught exceptions
+}
+
+func newTab(t *testing.T) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	tb := &tab{t: t, ctx: ctx}
+	err := chromedp.Listen(ctx, func(event any) {
+		tb.mu.Lock()
+		defer tb.mu.Unlock()
+		switch e := event.(type) {
+		case *runtime.EventConsoleAPICalled:
+			line := string(e.Type)
+			for _, arg := range e.Args {
+				line += " " + strings.Trim(string(arg.Value), `"`) + arg.Description
+			}
+			tb.console = append(tb.console, line)
+		case *runtime.EventExceptionThrown:
+			tb.thrown = append(tb.thrown, describe(e.ExceptionDetails))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			tb.mu.Lock()
+			defer tb.mu.Unlock()
+			t.Logf("console: %q; exceptions: %q", tb.console, tb.thrown)
+		}
+	})
+	return tb
+}
+
+func describe(e *runtime.ExceptionDetails) string {
+	if e.Exception != nil {
+		return e.Text + " " + e.Exception.Description
+	}
+	return e.Text
+}
+
+// act is the result of an action within the test's patience.
+func act[T any](tb *tab, action chromedp.Action[T]) T {
+	tb.t.Helper()
+	ctx, cancel := context.WithTimeout(tb.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, action)
+	if err != nil {
+		tb.t.Fatal(err)
+	}
+	return v
+}
+
+func (tb *tab) open(url string) {
+	tb.t.Helper()
+	act(tb, chromedp.Navigate(url))
+}
+
+// atStart runs js in every new document, before anything of the page.
+func (tb *tab) atStart(js string) {
+	tb.t.Helper()
+	if _, err := chromedp.Call(tb.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: js}); err != nil {
+		tb.t.Fatal(err)
+	}
+}
+
+// eval is the value of a JavaScript expression; a promise is awaited.
+func eval[T any](tb *tab, js string) T {
+	tb.t.Helper()
+	return act(tb, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+}
+
+// do evaluates js for its effect.
+func (tb *tab) do(js string) {
+	tb.t.Helper()
+	eval[bool](tb, "("+js+", true)")
+}
+
+// until waits for a JavaScript condition.
+func (tb *tab) until(what, condition string) {
+	tb.t.Helper()
+	ctx, cancel := context.WithTimeout(tb.ctx, patience)
+	defer cancel()
+	// A page that is being replaced answers with an error: look again.
+	for {
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+condition+")"))
+		if err == nil && ok {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			tb.t.Fatalf("%s: not within %v (last error: %v)", what, patience, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// settled waits until the widget is loaded and the script has nothing left to do.
+func (tb *tab) settled() {
+	tb.t.Helper()
+	tb.until("the widget is loaded", `(s => s && s.loaded && !s.pending && document.querySelectorAll("#hubspot-messages-iframe-container").length == 1)(window.HubSpotConversations && HubSpotConversations.widget.status())`)
+}
+
+// identity is what the page's settings say.
+func (tb *tab) identity() string {
+	tb.t.Helper()
+	return eval[string](tb, `(window.hsConversationsSettings || {}).identificationEmail || ""`)
+}
+
+// inFrame evaluates js in the chat's iframe.
+func (tb *tab) inFrame(js string, v any) error {
+	ctx, cancel := context.WithTimeout(tb.ctx, patience)
+	defer cancel()
+	tree, err := chromedp.Call(ctx, page.GetFrameTree, cdp.Empty{})
+	if err != nil {
+		return err
+	}
+	var frame cdp.FrameID
+	for _, child := range tree.FrameTree.ChildFrames {
+		if strings.Contains(child.Frame.URL, "/conversations-visitor/") {
+			frame = child.Frame.ID
+		}
+	}
+	if frame == "" {
+		return errors.New("the page has no chat")
+	}
+	world, err := chromedp.Call(ctx, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: frame})
+	if err != nil {
+		return err
+	}
+	result, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{
+		Expression: js, ContextID: world.ExecutionContextID, ReturnByValue: new(true), AwaitPromise: new(true),
+	})
+	if err != nil {
+		return err
+	}
+	if result.ExceptionDetails != nil {
+		return errors.New(describe(result.ExceptionDetails))
+	}
+	return json.Unmarshal(result.Result.Value, v)
+}
+
+// say writes a message in the chat, as a visitor does, and waits until it is sent.
+func (tb *tab) say(text string) {
+	tb.t.Helper()
+	quoted, _ := json.Marshal(text)
+	deadline := time.Now().Add(patience)
+	js := fmt.Sprintf(`(async () => {
+		const by = (id) => document.getElementById(id);
+		if (!by("launcher") || !document.body.dataset.identified) return false;
+		if (by("panel").hidden) by("launcher").click();
+		by("message").value = %[1]s;
+		by("send").click();
+		for (let i = 0; i < 100; i++) {
+			if ([...document.querySelectorAll("#messages .visitor")].some((e) => e.textContent == %[1]s)) return true;
+			await new Promise((r) => setTimeout(r, 20));
+		}
+		return false;
+	})()`, quoted)
+	for {
+		var sent bool
+		err := tb.inFrame(js, &sent)
+		if err == nil && sent {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.t.Fatalf("the message %q was not sent: %v", text, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// thread is what the visitor sees of the chat.
+func (tb *tab) thread() (messages []string) {
+	tb.t.Helper()
+	if err := tb.inFrame(`[...document.querySelectorAll("#messages .visitor")].map((e) => e.textContent)`, &messages); err != nil {
+		tb.t.Fatal(err)
+	}
+	return messages
+}
+
+// noExceptions fails the test if a page's script threw.
+func (tb *tab) noExceptions() {
+	tb.t.Helper()
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	if len(tb.thrown) > 0 {
+		tb.t.Errorf("uncaught exceptions: %q", tb.thrown)
+	}
+}
+
+// printed counts the console's lines that contain text.
+func (tb *tab) printed(text string) (n int) {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	for _, line := range tb.console {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// screenshot keeps a picture to look at; the folder is not committed.
+func (tb *tab) screenshot(name string) {
+	tb.t.Helper()
+	png := act(tb, chromedp.CaptureScreenshot())
+	if err := os.MkdirAll("screenshots", 0o755); err != nil {
+		tb.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("screenshots", name+".png"), png, 0o644); err != nil {
+		tb.t.Fatal(err)
+	}
+}

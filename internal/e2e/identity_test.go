@@ -1,0 +1,30 @@
+package e2e_test
+
+import (
+	"testing"
+)
+
+// TestUnknownThenIdentified is HubSpot's own way to verify an integration.
+func TestUnknownThenIdentified(t *testing.T) {
+	s := newSite(t)
+	public := newTab(t)
+	public.open(s.url + "/")
+	public.settled()
+	public.say("hello from a stranger")
+	s.wantContacts("?: hello from a stranger")
+
+	private := newTab(t)
+	private.open(s.url + "/login?as=" + first)
+	private.settled()
+	private.say("hello from the first")
+	s.wantContacts("?: hello from a stranger", "first@example.com*: hello from the first")
+
+	private.open(s.url + "/logout")
+	private.settled()
+	private.open(s.url + "/login?as=" + second)
+	private.settled()
+	private.say("hello from the second")
+	s.wantContacts("?: hello from a stranger", "first@example.com*: hello from the first", "second@example.com*: hello from the second")
+	public.noExceptions()
+	private.noExceptions()
+}

@@ -1,0 +1,239 @@
+package middleware_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
+)
+
+// ask is a page's request to the token endpoint.
+func ask(v ...hubspot.Visitor) *http.Request {
+	r := as(httptest.NewRequest("POST", "https://shop.example/chat/token", nil), v...)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Origin", "https://shop.example")
+	return r
+}
+
+// wantUnstored: no answer of the endpoint may be kept by anybody.
+func wantUnstored(t *testing.T, what string, h http.Header) {
+	t.Helper()
+	if got := h.Values("Cache-Control"); !cmp.Equal(got, []string{"private, no-store"}) {
+		t.Errorf("%s: Cache-Control %q", what, got)
+	}
+	if got := h.Values("Vary"); !cmp.Equal(got, []string{"Cookie"}) {
+		t.Errorf("%s: Vary %q", what, got)
+	}
+}
+
+func TestTokenEndpoint(t *testing.T) {
+	a := newApp(t)
+	before := time.Now()
+	w := serve(a.TokenHandler(), ask(ada))
+	if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
+		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	wantUnstored(t, "200", w.Header())
+	var fields map[string]string
+	if err := json.Unmarshal(w.Body.Bytes(), &fields); err != nil {
+		t.Fatalf("%v: %s", err, w.Body)
+	}
+	expires, err := time.Parse(time.RFC3339, fields["expiresAt"])
+	if life := expires.Sub(before); err != nil || life < 12*time.Hour-time.Minute || life > 12*time.Hour+time.Minute {
+		t.Errorf("expiresAt %q", fields["expiresAt"])
+	}
+	if err := a.hubspot.Verify(fields["email"], fields["token"]); err != nil {
+		t.Error(err)
+	}
+	if len(fields) != 3 || fields["email"] != ada.Email {
+		t.Errorf("fields %v", fields)
+	}
+	// The page and the endpoint share one token.
+	_, token := identity(t, serve(a.pages, navigation(ada)))
+	if token != fields["token"] {
+		t.Error("the page has another token")
+	}
+	wantCalls(t, a, 1)
+}
+
+func TestTokenEndpointMethods(t *testing.T) {
+	a := newApp(t)
+	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"} {
+		r := ask(ada)
+		r.Method = method
+		w := serve(a.TokenHandler(), r)
+		if w.Code != 405 || w.Header().Get("Allow") != "POST" || w.Body.Len() != 0 {
+			t.Errorf("%s: %d, Allow %q, %s", method, w.Code, w.Header().Get("Allow"), w.Body)
+		}
+		wantUnstored(t, method, w.Header())
+	}
+	wantCalls(t, a, 0)
+}
+
+func TestTokenEndpointOrigins(t *testing.T) {
+	a := newApp(t)
+	for name, tt := range map[string]struct {
+		site, origin string
+		want         int
+	}{
+		"same origin":                  {"same-origin", "https://shop.example", 200},
+		"typed by the visitor":         {"none", "", 200},
+		"mobile app":                   {"", "", 200},
+		"old browser, same origin":     {"", "https://shop.example", 200},
+		"cross site":                   {"cross-site", "https://eve.example", 403},
+		"cross site, no Origin":        {"cross-site", "", 403},
+		"sibling":                      {"same-site", "https://blog.shop.example", 403},
+		"old browser, cross origin":    {"", "https://eve.example", 403},
+		"old browser, opaque origin":   {"", "null", 403},
+		"cross site claims our origin": {"cross-site", "https://shop.example", 403},
+	} {
+		r := ask(ada)
+		r.Header.Del("Sec-Fetch-Site")
+		r.Header.Del("Origin")
+		if tt.site != "" {
+			r.Header.Set("Sec-Fetch-Site", tt.site)
+		}
+		if tt.origin != "" {
+			r.Header.Set("Origin", tt.origin)
+		}
+		w := serve(a.TokenHandler(), r)
+		if w.Code != tt.want {
+			t.Errorf("%s: %d, want %d", name, w.Code, tt.want)
+		}
+		if has := strings.Contains(w.Body.String(), ada.Email); has != (tt.want == 200) {
+			t.Errorf("%s: body %s", name, w.Body)
+		}
+		if len(w.Header().Values("Access-Control-Allow-Origin")) != 0 {
+			t.Errorf("%s: %v", name, w.Header())
+		}
+		wantUnstored(t, name, w.Header())
+	}
+}
+
+func TestTokenEndpointWithoutIdentity(t *testing.T) {
+	no := func(*http.Request) bool { return false }
+	yes := func(*http.Request) bool { return true }
+	for name, tt := range map[string]struct {
+		visitors []hubspot.Visitor
+		cfg      hubspot.Config
+		option   middleware.Option
+		fault    hubspottest.Fault
+	}{
+		"nobody":         {nil, hubspot.Config{}, nil, hubspottest.Fault{}},
+		"unverified":     {[]hubspot.Visitor{{Email: "ada@example.com"}}, hubspot.Config{}, nil, hubspottest.Fault{}},
+		"no consent":     {[]hubspot.Visitor{ada}, hubspot.Config{}, middleware.WithConsent(no), hubspottest.Fault{}},
+		"skipped":        {[]hubspot.Visitor{ada}, hubspot.Config{}, middleware.WithSkip(yes), hubspottest.Fault{}},
+		"chat off":       {[]hubspot.Visitor{ada}, hubspot.Config{Chat: "off"}, nil, hubspottest.Fault{}},
+		"chat anonymous": {[]hubspot.Visitor{ada}, hubspot.Config{Chat: "anonymous"}, nil, hubspottest.Fault{}},
+		"no address":     {[]hubspot.Visitor{{Email: "ada", EmailVerified: true}}, hubspot.Config{}, nil, hubspottest.Fault{}},
+		"refused":        {[]hubspot.Visitor{ada}, hubspot.Config{}, nil, hubspottest.Fault{Status: 400, Body: `{"message":"hubspot's words"}`}},
+	} {
+		option := tt.option
+		if option == nil {
+			option = middleware.WithSkip(nil)
+		}
+		tt.cfg.PortalID = hubspottest.PortalID
+		a := newAppWith(t, tt.cfg, option)
+		a.hubspot.Queue(tt.fault)
+		w := serve(a.TokenHandler(), ask(tt.visitors...))
+		if w.Code != 204 || w.Body.Len() != 0 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		wantUnstored(t, name, w.Header())
+	}
+}
+
+// HubSpot in trouble: the page may come again, and hears nothing of HubSpot's.
+func TestTokenEndpointWithoutHubSpot(t *testing.T) {
+	for name, fault := range faults() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newApp(t)
+				a.hubspot.SetOutage(&fault)
+				for range 3 { // the second and third meet what is remembered
+					began := time.Now()
+					w := serve(a.TokenHandler(), ask(ada))
+					if took := time.Since(began); took > 4*time.Second {
+						t.Errorf("took %v; the page waits five seconds", took)
+					}
+					seconds, err := strconv.Atoi(w.Header().Get("Retry-After"))
+					if w.Code != 503 || err != nil || seconds < 1 || seconds > 60 || w.Body.Len() != 0 {
+						t.Errorf("%d, Retry-After %q, body %q", w.Code, w.Header().Get("Retry-After"), w.Body)
+					}
+					wantUnstored(t, name, w.Header())
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// The endpoint takes nothing that a client says: who can choose the address can
+// read its owner's chats.
+func TestTokenEndpointIgnoresInput(t *testing.T) {
+	a := newApp(t)
+	for name, r := range map[string]*http.Request{
+		"query": httptest.NewRequest("POST", "https://shop.example/chat/token?email=eve@example.com", nil),
+		"form":  httptest.NewRequest("POST", "https://shop.example/chat/token", strings.NewReader("email=eve@example.com")),
+		"JSON":  httptest.NewRequest("POST", "https://shop.example/chat/token", strings.NewReader(`{"email":"eve@example.com"}`)),
+		"header": func() *http.Request {
+			r := httptest.NewRequest("POST", "https://shop.example/chat/token", nil)
+			r.Header.Set("X-Email", "eve@example.com")
+			r.Header.Set("From", "eve@example.com")
+			return r
+		}(),
+	} {
+		if name == "form" {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		if w := serve(a.TokenHandler(), as(r)); w.Code != 204 {
+			t.Errorf("%s, not signed in: %d %s", name, w.Code, w.Body)
+		}
+		w := serve(a.TokenHandler(), as(r, ada))
+		if w.Code != 200 || strings.Contains(w.Body.String(), "eve@") || !strings.Contains(w.Body.String(), ada.Email) {
+			t.Errorf("%s, signed in: %d %s", name, w.Code, w.Body)
+		}
+	}
+	for _, call := range a.hubspot.Calls() {
+		if call.Email != ada.Email {
+			t.Errorf("HubSpot was asked for %q", call.Email)
+		}
+	}
+}
+
+// The page's script notices a change of visitor by a fingerprint, which does not
+// tell who it is and is the same in the page and at the endpoint.
+func TestFingerprint(t *testing.T) {
+	a := newApp(t)
+	fingerprint := func(v hubspot.Visitor) string {
+		t.Helper()
+		f := serve(a.TokenHandler(), ask(v)).Header().Get("Hubspot-Visitor")
+		if len(f) < 16 || strings.Contains(f, "ada") {
+			t.Errorf("fingerprint %q", f)
+		}
+		if w := serve(a.pages, navigation(v)); !strings.Contains(w.Body.String(), `"visitor":"`+f+`"`) {
+			t.Errorf("%q is not in the page %s", f, w.Body)
+		}
+		return f
+	}
+	one := fingerprint(ada)
+	if other := fingerprint(hubspot.Visitor{Email: "eve@example.com", EmailVerified: true}); other == one {
+		t.Error("two visitors, one fingerprint")
+	}
+	if again := fingerprint(hubspot.Visitor{Email: ada.Email, FirstName: "Ada", EmailVerified: true}); again != one {
+		t.Error("a name changed, the address did not: another fingerprint")
+	}
+	if w := serve(a.pages, navigation()); !strings.Contains(w.Body.String(), `"visitor":""`) {
+		t.Errorf("anonymous: %s", w.Body)
+	}
+}

@@ -1,0 +1,691 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
+)
+
+func TestIdentifiedPage(t *testing.T) {
+	a := newApp(t)
+	wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+	wantAnonymous(t, serve(a.pages, navigation()))
+	eve := hubspot.Visitor{Email: "eve@example.com", EmailVerified: true}
+	wantIdentified(t, a, serve(a.pages, navigation(eve)), eve)
+	wantCalls(t, a, 2)
+}
+
+// The call to HubSpot begins before the handler runs, for a page that is being
+// opened by an identified visitor and for nothing else.
+func TestEarlyStart(t *testing.T) {
+	const page, anything = "text/html,application/xhtml+xml", "*/*"
+	for _, tt := range []struct {
+		method, dest, accept string
+		early                bool
+	}{
+		{"GET", "document", page, true},
+		{"HEAD", "document", page, true},
+		{"GET", "document", anything, true},
+		{"GET", "iframe", page, true},
+		{"GET", "", page, true},
+		{"HEAD", "", page, true},
+		{"GET", "", "application/xml, text/html;q=0.9", true},
+		{"GET", "", anything, false},
+		{"GET", "", "application/json", false},
+		{"GET", "", "", false},
+		{"GET", "empty", page, false},
+		{"GET", "empty", anything, false},
+		{"GET", "script", anything, false},
+		{"GET", "style", "text/css", false},
+		{"GET", "image", "image/avif,*/*", false},
+		{"GET", "worker", anything, false},
+		{"POST", "document", page, false},
+		{"POST", "empty", "application/json", false},
+		{"PUT", "", page, false},
+		{"DELETE", "document", page, false},
+		{"OPTIONS", "", page, false},
+	} {
+		t.Run(fmt.Sprint(tt.method, " ", tt.dest, " ", tt.accept), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newApp(t)
+				calls, marked := -1, false
+				h := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					synctest.Wait()
+					calls = len(a.hubspot.Calls())
+					marked = w.Header().Get("Cache-Control") != ""
+				}))
+				for name, v := range map[string][]hubspot.Visitor{"identified": {ada}, "anonymous": nil} {
+					a.tokens.Purge()
+					before := len(a.hubspot.Calls())
+					r := navigation(v...)
+					r.Method = tt.method
+					r.Header.Del("Sec-Fetch-Dest")
+					r.Header.Del("Accept")
+					if tt.dest != "" {
+						r.Header.Set("Sec-Fetch-Dest", tt.dest)
+					}
+					if tt.accept != "" {
+						r.Header.Set("Accept", tt.accept)
+					}
+					serve(h, r)
+					if early := calls-before == 1; early != (tt.early && len(v) > 0) {
+						t.Errorf("%s: %d calls before the handler", name, calls-before)
+					}
+					if marked != (tt.early && len(v) > 0) {
+						t.Errorf("%s: Cache-Control before the handler: %v", name, marked)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A page that is rendered in answer to a form or to Turbo's fetch identifies too.
+func TestLateStart(t *testing.T) {
+	for _, method := range []string{"GET", "POST"} {
+		a := newApp(t)
+		r := navigation(ada)
+		r.Method = method
+		r.Header.Set("Sec-Fetch-Dest", "empty")
+		w := serve(a.pages, r)
+		wantIdentified(t, a, w, ada)
+		if cc := w.Header().Values("Cache-Control"); !slices.Equal(cc, []string{"private, no-store"}) {
+			t.Errorf("%s: Cache-Control %q", method, cc)
+		}
+	}
+}
+
+func TestPrivacyHeaders(t *testing.T) {
+	type headers map[string][]string
+	for name, tt := range map[string]struct {
+		before, want headers
+	}{
+		"none":                    {nil, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Cookie"}}},
+		"Cache-Control":           {headers{"Cache-Control": {"no-cache"}}, headers{"Cache-Control": {"no-cache", "private, no-store"}, "Vary": {"Cookie"}}},
+		"private already":         {headers{"Cache-Control": {"no-store, private"}}, headers{"Cache-Control": {"no-store, private"}, "Vary": {"Cookie"}}},
+		"private only":            {headers{"Cache-Control": {"private"}}, headers{"Cache-Control": {"private", "private, no-store"}, "Vary": {"Cookie"}}},
+		"Vary: Accept-Encoding":   {headers{"Vary": {"Accept-Encoding"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Accept-Encoding", "Cookie"}}},
+		"Vary: Cookie":            {headers{"Vary": {"Cookie"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Cookie"}}},
+		"Vary: among others":      {headers{"Vary": {"Accept-Encoding, cookie"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Accept-Encoding, cookie"}}},
+		"Vary: on several lines":  {headers{"Vary": {"Accept-Encoding", "Cookie"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Accept-Encoding", "Cookie"}}},
+		"Vary: *":                 {headers{"Vary": {"*"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"*"}}},
+		"others remain":           {headers{"X-Frame-Options": {"DENY"}, "Set-Cookie": {"a=1", "b=2"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Cookie"}, "X-Frame-Options": {"DENY"}, "Set-Cookie": {"a=1", "b=2"}}},
+		"Vary: like it":           {headers{"Vary": {"X-Cookie"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"X-Cookie", "Cookie"}}},
+		"Cache-Control: capitals": {headers{"Cache-Control": {"PRIVATE, No-Store"}}, headers{"Cache-Control": {"PRIVATE, No-Store"}, "Vary": {"Cookie"}}},
+	} {
+		a := newApp(t)
+		for who, v := range map[string][]hubspot.Visitor{
+			"identified": {ada}, "anonymous": nil, "unverified": {{Email: ada.Email}},
+		} {
+			want := tt.want
+			if who != "identified" {
+				want = tt.before
+			}
+			var inHandler http.Header
+			inner := a.Handler(page(func(w http.ResponseWriter, _ *http.Request) { inHandler = w.Header().Clone() }))
+			outer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				for header, values := range tt.before {
+					w.Header()[header] = slices.Clone(values)
+				}
+				inner.ServeHTTP(w, r)
+			})
+			w := serve(outer, navigation(v...))
+			if diff := cmp.Diff(want, headers(inHandler)); diff != "" && len(want)+len(inHandler) > 0 {
+				t.Errorf("%s, %s: headers in the handler (-want +got):\n%s", name, who, diff)
+			}
+			after := headers(w.Header().Clone())
+			delete(after, "Content-Type")
+			if diff := cmp.Diff(want, after); diff != "" && len(want)+len(after) > 0 {
+				t.Errorf("%s, %s: headers in the end (-want +got):\n%s", name, who, diff)
+			}
+		}
+	}
+}
+
+// One response's headers must not be another's.
+func TestHeadersAreNotShared(t *testing.T) {
+	a := newApp(t)
+	first := serve(a.pages, navigation(ada))
+	first.Header()["Vary"][0] = "spoiled"
+	first.Header()["Cache-Control"][0] = "public"
+	second := serve(a.pages, navigation(ada))
+	if got := second.Header()["Vary"][0] + " " + second.Header()["Cache-Control"][0]; got != "Cookie private, no-store" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// What a shared cache may keep carries nobody's identity.
+func TestSharablePagesStayAnonymous(t *testing.T) {
+	type set func(http.Header)
+	replace := func(header, value string) set { return func(h http.Header) { h.Set(header, value) } }
+	for name, tt := range map[string]struct {
+		set        set
+		identified bool
+	}{
+		"untouched":                           {func(http.Header) {}, true},
+		"public":                              {replace("Cache-Control", "public"), false},
+		"public, max-age":                     {replace("Cache-Control", "public, max-age=60"), false},
+		"public on another line":              {func(h http.Header) { h.Add("Cache-Control", "public") }, false},
+		"PUBLIC":                              {replace("Cache-Control", "PUBLIC"), false},
+		"s-maxage":                            {replace("Cache-Control", "s-maxage=60"), false},
+		"s-maxage, private":                   {replace("Cache-Control", "private, s-maxage=60"), false},
+		"max-age":                             {replace("Cache-Control", "max-age=60"), false},
+		"max-age, must-revalidate":            {replace("Cache-Control", "max-age=60, must-revalidate"), false},
+		"private, max-age":                    {replace("Cache-Control", "private, max-age=60"), true},
+		"no-store, max-age":                   {replace("Cache-Control", "no-store, max-age=60"), true},
+		"no-cache":                            {replace("Cache-Control", "no-cache"), true},
+		"Expires instead":                     {func(h http.Header) { h.Del("Cache-Control"); h.Set("Expires", "Thu, 01 Jan 2099 00:00:00 GMT") }, false},
+		"Expires and private":                 {replace("Expires", "Thu, 01 Jan 2099 00:00:00 GMT"), true},
+		"Cache-Control deleted":               {func(h http.Header) { h.Del("Cache-Control") }, true},
+		"CDN-Cache-Control: max-age":          {replace("CDN-Cache-Control", "max-age=60"), false},
+		"CDN-Cache-Control: public":           {replace("CDN-Cache-Control", "public, s-maxage=60"), false},
+		"CDN-Cache-Control: no-store":         {replace("CDN-Cache-Control", "no-store"), true},
+		"CDN-Cache-Control: private":          {replace("CDN-Cache-Control", "private"), true},
+		"Surrogate-Control: max-age":          {replace("Surrogate-Control", "max-age=60"), false},
+		"public is somebody else's parameter": {replace("Cache-Control", "private, no-store, x-public"), true},
+	} {
+		a := newApp(t)
+		r := navigation(ada)
+		w := serve(a.Handler(page(func(w http.ResponseWriter, _ *http.Request) { tt.set(w.Header()) })), r)
+		if tt.identified {
+			wantIdentified(t, a, w, ada)
+			if cc := strings.Join(w.Header().Values("Cache-Control"), ", "); !strings.Contains(cc, "private") || !strings.Contains(cc, "no-store") {
+				t.Errorf("%s: identified, with Cache-Control %q", name, cc)
+			}
+			if warned := a.log.at("WARN", "ERROR"); len(warned) != 0 {
+				t.Errorf("%s: logged %q", name, warned)
+			}
+			continue
+		}
+		wantAnonymous(t, w)
+		if warned := a.log.at("WARN"); len(warned) != 1 || !strings.Contains(warned[0], "Cache-Control") || !strings.Contains(warned[0], "/account") {
+			t.Errorf("%s: logged %q", name, warned)
+		}
+		if strings.Contains(w.Body.String(), ada.Email) {
+			t.Errorf("%s: the e-mail is in the page", name)
+		}
+	}
+}
+
+// A page waits for HubSpot as long as the render budget, and no longer.
+func TestRenderBudget(t *testing.T) {
+	for name, tt := range map[string]struct {
+		budget  time.Duration
+		fault   hubspottest.Fault
+		handler time.Duration // what the page itself takes
+		took    time.Duration
+		known   bool
+	}{
+		"hanging":                       {0, hubspottest.Fault{Hang: true}, 0, 300 * time.Millisecond, false},
+		"own budget":                    {50 * time.Millisecond, hubspottest.Fault{Hang: true}, 0, 50 * time.Millisecond, false},
+		"too slow":                      {0, hubspottest.Fault{Latency: 301 * time.Millisecond}, 0, 300 * time.Millisecond, false},
+		"slow":                          {0, hubspottest.Fault{Latency: 299 * time.Millisecond}, 0, 299 * time.Millisecond, true},
+		"quick":                         {0, hubspottest.Fault{}, 0, 0, true},
+		"slow while the page is made":   {0, hubspottest.Fault{Latency: 400 * time.Millisecond}, 500 * time.Millisecond, 500 * time.Millisecond, true},
+		"started early, awaited late":   {0, hubspottest.Fault{Latency: 400 * time.Millisecond}, 200 * time.Millisecond, 400 * time.Millisecond, true},
+		"dripping":                      {0, hubspottest.Fault{Drip: 100 * time.Millisecond}, 0, 300 * time.Millisecond, false},
+		"hanging behind a slow page":    {0, hubspottest.Fault{Hang: true}, time.Second, 1300 * time.Millisecond, false},
+		"reset, a retry, and no answer": {0, hubspottest.Fault{Reset: true}, time.Second, time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, RenderBudget: tt.budget})
+				a.hubspot.SetOutage(&tt.fault)
+				h := a.Handler(page(func(http.ResponseWriter, *http.Request) { time.Sleep(tt.handler) }))
+				began := time.Now()
+				w := serve(h, navigation(ada))
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("took %v, want %v", took, tt.took)
+				}
+				if tt.known {
+					wantIdentified(t, a, w, ada)
+				} else {
+					wantAnonymous(t, w)
+				}
+				time.Sleep(time.Minute) // for the calls under way
+			})
+		})
+	}
+}
+
+// The result of a call that a page could not wait for is there for the next.
+func TestLateResultIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.hubspot.Queue(hubspottest.Fault{Latency: 2 * time.Second})
+		wantAnonymous(t, serve(a.pages, navigation(ada)))
+		time.Sleep(2 * time.Second)
+		began := time.Now()
+		wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("took %v", took)
+		}
+		wantCalls(t, a, 1)
+	})
+}
+
+func TestTheChatTwiceOnAPageWaitsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.hubspot.SetOutage(&hubspottest.Fault{Hang: true})
+		h := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			first, second := snippet.HTML(r.Context()), snippet.HTML(r.Context())
+			if first != second || first == "" {
+				t.Errorf("two chats: %s and %s", first, second)
+			}
+		}))
+		began := time.Now()
+		serve(h, navigation(ada))
+		if took := time.Since(began); took != 300*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestOneCallPerVisitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.hubspot.Queue(hubspottest.Fault{Latency: 100 * time.Millisecond})
+		var group sync.WaitGroup
+		for range 1000 {
+			group.Go(func() { wantIdentified(t, a, serve(a.pages, navigation(ada)), ada) })
+		}
+		group.Wait()
+		wantCalls(t, a, 1)
+		for range 10 {
+			wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+			time.Sleep(time.Minute)
+		}
+		wantCalls(t, a, 1)
+	})
+}
+
+// A visitor who closes the tab ends the page's wait, not the call.
+func TestClientLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.hubspot.Queue(hubspottest.Fault{Latency: 200 * time.Millisecond})
+		r := navigation(ada)
+		ctx, cancel := context.WithCancel(r.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		began := time.Now()
+		serve(a.pages, r.WithContext(ctx))
+		if took := time.Since(began); took != 50*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		time.Sleep(time.Second)
+		wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+		wantCalls(t, a, 1)
+	})
+}
+
+type quoting struct{ email string }
+
+func (q quoting) Error() string { return "user " + q.email }
+
+func TestPanicsInTheApplicationsFunctions(t *testing.T) {
+	var none map[string]int
+	for name, tt := range map[string]struct {
+		panics func()
+		says   string
+	}{
+		"a string":        {func() { panic("user ada@example.com") }, "string"},
+		"an error":        {func() { panic(quoting{"ada@example.com"}) }, "middleware_test.quoting"},
+		"a visitor":       {func() { panic(ada) }, "hubspot.Visitor"},
+		"a runtime error": {func() { none["ada@example.com"] = 1 }, "assignment to entry in nil map"},
+		"nil":             {func() { panic(nil) }, "nil"},
+	} {
+		for function, option := range map[string]struct {
+			identify func(*http.Request) (hubspot.Visitor, bool)
+			option   middleware.Option
+			chat     bool
+		}{
+			"identify": {func(*http.Request) (hubspot.Visitor, bool) { tt.panics(); return ada, true }, middleware.WithSkip(nil), true},
+			"skip":     {signedIn, middleware.WithSkip(func(*http.Request) bool { tt.panics(); return false }), true},
+			"consent":  {signedIn, middleware.WithConsent(func(*http.Request) bool { tt.panics(); return true }), false},
+		} {
+			a := newApp(t)
+			m, err := middleware.New(a.tokens, option.identify, middleware.WithConfig(hubspot.Config{PortalID: "12345678"}),
+				middleware.WithLogger(a.log.logger()), option.option)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := serve(m.Handler(page(nil)), navigation(ada))
+			if option.chat {
+				wantAnonymous(t, w)
+			} else if got := w.Body.String(); got != "<!doctype html><title>Shop</title>" {
+				t.Errorf("%s panics with %s: page %s", function, name, got)
+			}
+			wantCalls(t, a, 0)
+			lines := a.log.at("ERROR")
+			if len(lines) != 1 {
+				t.Errorf("%s panics with %s: logged %q", function, name, lines)
+				continue
+			}
+			for _, part := range []string{tt.says, "TestPanicsInTheApplicationsFunctions", "middleware_test.go"} {
+				if !strings.Contains(lines[0], part) {
+					t.Errorf("%s panics with %s: %q is not in the log: %s", function, name, part, lines[0])
+				}
+			}
+			if strings.Contains(lines[0], "ada@") {
+				t.Errorf("%s panics with %s: the value is in the log: %s", function, name, lines[0])
+			}
+		}
+	}
+}
+
+func signedIn(r *http.Request) (hubspot.Visitor, bool) { return middleware.VisitorFrom(r.Context()) }
+
+func TestIdentifyIsCalledOnce(t *testing.T) {
+	a := newApp(t)
+	calls := 0
+	m, err := middleware.New(a.tokens, func(r *http.Request) (hubspot.Visitor, bool) { calls++; return signedIn(r) },
+		middleware.WithConfig(hubspot.Config{PortalID: "12345678"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		snippet.HTML(r.Context())
+		m.ClearCookies(w, r)
+		snippet.HTML(r.Context())
+	}))
+	serve(h, navigation(ada))
+	if calls != 1 {
+		t.Errorf("identify was called %d times", calls)
+	}
+	// A request that wants nothing of the chat costs nothing.
+	calls = 0
+	r := navigation(ada)
+	r.Header.Set("Sec-Fetch-Dest", "image")
+	serve(m.Handler(http.NotFoundHandler()), r)
+	if calls != 0 {
+		t.Errorf("identify was called %d times for an image", calls)
+	}
+}
+
+// A stranger who signed up with somebody's address must not read their threads.
+func TestUnverifiedEmailStaysAnonymous(t *testing.T) {
+	a := newApp(t)
+	unverified := hubspot.Visitor{Email: "ada@example.com"}
+	for range 5 {
+		wantAnonymous(t, serve(a.pages, navigation(unverified)))
+	}
+	wantCalls(t, a, 0)
+	lines := a.log.at("WARN", "ERROR")
+	if len(lines) != 1 || !strings.Contains(lines[0], "EmailVerified") {
+		t.Errorf("logged %q, want it said once", lines)
+	}
+	if strings.Contains(a.log.String(), "ada@") {
+		t.Errorf("the e-mail is in the log")
+	}
+	trusting := newApp(t, middleware.DangerouslyTrustUnverifiedEmail())
+	wantIdentified(t, trusting, serve(trusting.pages, navigation(unverified)), unverified)
+}
+
+func TestSkip(t *testing.T) {
+	a := newApp(t, middleware.WithSkip(func(r *http.Request) bool { return r.URL.Query().Has("as-admin") }))
+	r := navigation(ada)
+	r.URL.RawQuery = "as-admin"
+	w := serve(a.pages, r)
+	wantAnonymous(t, w)
+	wantCalls(t, a, 0)
+	if cc := w.Header().Get("Cache-Control"); cc != "" {
+		t.Errorf("Cache-Control %q", cc)
+	}
+	wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+}
+
+func TestWithoutConsentNothingIsEmitted(t *testing.T) {
+	a := newApp(t, middleware.WithConsent(func(r *http.Request) bool { return r.URL.Query().Has("agreed") }))
+	for who, v := range map[string][]hubspot.Visitor{"identified": {ada}, "anonymous": nil} {
+		w := serve(a.pages, navigation(v...))
+		if got := w.Body.String(); got != "<!doctype html><title>Shop</title>" {
+			t.Errorf("%s: page %s", who, got)
+		}
+	}
+	wantCalls(t, a, 0)
+	r := navigation(ada)
+	r.URL.RawQuery = "agreed"
+	wantIdentified(t, a, serve(a.pages, r), ada)
+}
+
+func TestChatModes(t *testing.T) {
+	for mode, want := range map[string]string{"": "identified", "on": "identified", "off": "nothing", "anonymous": "anonymous"} {
+		a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, Chat: mode})
+		w := serve(a.pages, navigation(ada))
+		switch want {
+		case "identified":
+			wantIdentified(t, a, w, ada)
+			wantCalls(t, a, 1)
+		case "anonymous":
+			wantAnonymous(t, w)
+			wantCalls(t, a, 0)
+		case "nothing":
+			if got := w.Body.String(); got != "<!doctype html><title>Shop</title>" {
+				t.Errorf("chat %q: page %s", mode, got)
+			}
+			wantCalls(t, a, 0)
+		}
+		if cc := w.Header().Get("Cache-Control"); want != "identified" && cc != "" {
+			t.Errorf("chat %q: Cache-Control %q", mode, cc)
+		}
+	}
+}
+
+func TestWithoutMiddleware(t *testing.T) {
+	w := serve(page(nil), navigation(ada))
+	if got := w.Body.String(); w.Code != 200 || got != "<!doctype html><title>Shop</title>" {
+		t.Errorf("status %d, page %s", w.Code, got)
+	}
+}
+
+// HubSpot wants the token with exactly the address that it was made for.
+func TestExactEmail(t *testing.T) {
+	for _, email := range []string{"Ada+Chat@Example.COM", "jos\u00e9@example.com", "o'brien&co@example.com"} {
+		a := newApp(t)
+		v := hubspot.Visitor{Email: email, EmailVerified: true}
+		wantIdentified(t, a, serve(a.pages, navigation(v)), v)
+	}
+}
+
+// source is somebody's own token source.
+type source func(context.Context, hubspot.Visitor) (hubspot.Token, error)
+
+func (s source) Token(ctx context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+	return s(ctx, v)
+}
+func (s source) Invalidate(context.Context, hubspot.Visitor) {}
+
+func TestForeignTokenSources(t *testing.T) {
+	for name, s := range map[string]source{
+		"another's token": func(context.Context, hubspot.Visitor) (hubspot.Token, error) {
+			return hubspot.NewToken("value", "eve@example.com", time.Now()), nil
+		},
+		"zero token": func(context.Context, hubspot.Visitor) (hubspot.Token, error) { return hubspot.Token{}, nil },
+		"panic":      func(context.Context, hubspot.Visitor) (hubspot.Token, error) { panic("ada@example.com") },
+		"error": func(context.Context, hubspot.Visitor) (hubspot.Token, error) {
+			return hubspot.Token{}, errors.New("no")
+		},
+		"hangs": func(ctx context.Context, _ hubspot.Visitor) (hubspot.Token, error) {
+			<-ctx.Done()
+			return hubspot.Token{}, ctx.Err()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := &logs{}
+				m, err := middleware.New(s, signedIn, middleware.WithConfig(hubspot.Config{PortalID: "12345678"}), middleware.WithLogger(log.logger()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				w := serve(m.Handler(page(nil)), navigation(ada))
+				wantAnonymous(t, w)
+				if took := time.Since(began); took > 300*time.Millisecond {
+					t.Errorf("took %v", took)
+				}
+				for _, private := range []string{"ada@", "eve@"} {
+					if strings.Contains(log.String()+w.Body.String(), private) {
+						t.Errorf("%s is in %s or %s", private, log, w.Body)
+					}
+				}
+			})
+		})
+	}
+}
+
+var problem = regexp.MustCompile(`HUBSPOT_[A-Z_]+|identify|token source|WithTokenPath`)
+
+func problems(err error) (names []string) {
+	if err == nil {
+		return nil
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !strings.HasPrefix(line, "middleware: ") && !strings.HasPrefix(line, "hubspot: ") {
+			names = append(names, "without the package's name: "+line)
+		}
+		names = append(names, problem.FindString(line))
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestNewProblems(t *testing.T) {
+	tokens := source(nil)
+	for name, tt := range map[string]struct {
+		tokens   middleware.TokenSource
+		identify func(*http.Request) (hubspot.Visitor, bool)
+		options  []middleware.Option
+		want     []string
+	}{
+		"good":               {tokens, signedIn, nil, nil},
+		"no identify":        {tokens, nil, nil, []string{"identify"}},
+		"no tokens":          {nil, signedIn, nil, []string{"token source"}},
+		"off needs none":     {nil, signedIn, []middleware.Option{middleware.WithConfig(hubspot.Config{Chat: "off"})}, nil},
+		"anonymous, no call": {nil, signedIn, []middleware.Option{middleware.WithConfig(hubspot.Config{Chat: "anonymous", PortalID: "1"})}, nil},
+		"path":               {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("/chat/token")}, nil},
+		"path without slash": {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("chat/token")}, []string{"WithTokenPath"}},
+		"path elsewhere":     {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("https://eve.example/token")}, []string{"WithTokenPath"}},
+		"path to a host":     {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("//eve.example/token")}, []string{"WithTokenPath"}},
+		"everything": {nil, nil, []middleware.Option{middleware.WithTokenPath("x"), middleware.WithConfig(hubspot.Config{Region: "mars1", PortalID: "x", RenderBudget: -1})},
+			[]string{"HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "HUBSPOT_RENDER_BUDGET", "WithTokenPath", "identify", "token source"}},
+	} {
+		m, err := middleware.New(tt.tokens, tt.identify, tt.options...)
+		if diff := cmp.Diff(tt.want, problems(err)); diff != "" || (m == nil) != (err != nil) {
+			t.Errorf("%s (-want +got):\n%s\n%v", name, diff, err)
+		}
+	}
+}
+
+func environment(t *testing.T, env map[string]string) {
+	t.Helper()
+	for _, line := range os.Environ() {
+		if name, value, _ := strings.Cut(line, "="); strings.HasPrefix(name, "HUBSPOT_") {
+			t.Setenv(name, value)
+			os.Unsetenv(name)
+		}
+	}
+	for name, value := range env {
+		t.Setenv(name, value)
+	}
+}
+
+func TestFromEnv(t *testing.T) {
+	s := hubspottest.NewServer(t)
+	environment(t, map[string]string{
+		"HUBSPOT_ACCESS_TOKEN": hubspottest.AccessToken, "HUBSPOT_PORTAL_ID": hubspottest.PortalID, "HUBSPOT_API_URL": s.URL,
+		"HUBSPOT_REGION": "eu1",
+	})
+	log := &logs{}
+	m, err := middleware.FromEnv(signedIn, middleware.WithLogger(log.logger()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := serve(m.Handler(page(nil)), navigation(ada))
+	if !strings.Contains(w.Body.String(), ada.Email) || !strings.Contains(w.Body.String(), `src="//js-eu1.hs-scripts.com/12345678.js"`) {
+		t.Errorf("page %s", w.Body)
+	}
+	if calls := s.Calls(); len(calls) != 1 || calls[0].Email != ada.Email {
+		t.Errorf("calls %+v", calls)
+	}
+	// The token source logs where the middleware logs.
+	if !strings.Contains(log.String(), "token minted") {
+		t.Errorf("log %s", log)
+	}
+}
+
+func TestFromEnvWithoutCredential(t *testing.T) {
+	for _, mode := range []string{"off", "anonymous"} {
+		environment(t, map[string]string{"HUBSPOT_CHAT": mode, "HUBSPOT_PORTAL_ID": "12345678"})
+		m, err := middleware.FromEnv(signedIn)
+		if err != nil {
+			t.Errorf("%s: %v", mode, err)
+			continue
+		}
+		w := serve(m.Handler(page(nil)), navigation(ada))
+		if has := strings.Contains(w.Body.String(), loader); has != (mode == "anonymous") || strings.Contains(w.Body.String(), ada.Email) {
+			t.Errorf("%s: page %s", mode, w.Body)
+		}
+		// Nothing to invalidate and no token, but no trouble either.
+		m.ClearCookies(serve(m.Handler(page(nil)), navigation(ada)), navigation(ada))
+		r := navigation(ada)
+		r.Method = "POST"
+		if w := serve(m.TokenHandler(), r); w.Code != 204 {
+			t.Errorf("%s: token endpoint %d", mode, w.Code)
+		}
+	}
+}
+
+// Whoever starts for the first time sees everything that is wrong, once.
+func TestFromEnvProblemsAllAtOnce(t *testing.T) {
+	environment(t, map[string]string{"HUBSPOT_REGION": "mars1"})
+	_, err := middleware.FromEnv(nil, middleware.WithTokenPath("elsewhere"))
+	want := []string{"HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "WithTokenPath", "identify"}
+	if diff := cmp.Diff(want, problems(err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s\n%v", diff, err)
+	}
+}
+
+// Nothing panics on an application's configuration.
+func TestNilOptions(t *testing.T) {
+	a := newApp(t, middleware.WithSkip(nil), middleware.WithConsent(nil))
+	wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+
+	m, err := middleware.New(a.tokens, signedIn, middleware.WithConfig(hubspot.Config{PortalID: "12345678"}), middleware.WithLogger(nil))
+	if err != nil {
+		return // to refuse it is as good
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			t.Errorf("WithLogger(nil): the page panics: %v", p)
+		}
+	}()
+	wantAnonymous(t, serve(m.Handler(page(nil)), navigation(hubspot.Visitor{Email: "ada@example.com"})))
+}
+
+func TestVisitorFrom(t *testing.T) {
+	if v, ok := middleware.VisitorFrom(t.Context()); ok || !cmp.Equal(v, hubspot.Visitor{}) {
+		t.Errorf("%v, %v", v, ok)
+	}
+	want := hubspot.Visitor{Email: "ada@example.com", FirstName: "Ada", EmailVerified: true, AgentContext: map[string]string{"a": "b"}}
+	if v, ok := middleware.VisitorFrom(middleware.WithVisitor(t.Context(), want)); !ok || !cmp.Equal(v, want) {
+		t.Errorf("%v, %v", v, ok)
+	}
+}
