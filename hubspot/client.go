@@ -3,10 +3,12 @@ package hubspot
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -139,7 +141,7 @@ func (c *Client) post(ctx context.Context, v Visitor, body []byte) (Token, error
 	case ctx.Err() != nil && err != nil:
 		return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	case err != nil:
-		return Token{}, fmt.Errorf("%w: %w", errNoConnection, err)
+		return Token{}, noConnection(err)
 	}
 	defer res.Body.Close()
 	attemptFrom(ctx).noteLimits(res.Header)
@@ -155,6 +157,20 @@ func (c *Client) post(ctx context.Context, v Visitor, body []byte) (Token, error
 		return Token{}, err
 	}
 	return NewToken(value, v.Email, issuedAt), nil
+}
+
+// noConnection keeps the errors of the network. Others, such as that an answer
+// is not HTTP, may quote what came from the other side.
+func noConnection(err error) error {
+	var network *net.OpError
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &network), errors.As(err, &name), errors.As(err, &certificate),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: %w", errNoConnection, err)
+	}
+	return fmt.Errorf("%w that can be read as HTTP", errNoConnection)
 }
 
 func parseToken(answer []byte) (string, error) {

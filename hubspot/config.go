@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -178,14 +179,6 @@ func (c Config) problems() (errs []error) {
 	return errs
 }
 
-func cmpOr[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
-}
-
 func headerSafe(credential string) bool {
 	for _, b := range []byte(credential) {
 		if b <= ' ' || b >= 0x7f {
@@ -239,6 +232,10 @@ func envErrors(err error) (errs []error) {
 
 func readCredential(file string) (string, error) {
 	content, err := os.ReadFile(file)
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err // without the path: it may be the token itself, put into the wrong variable
+	}
 	if err != nil {
 		return "", fmt.Errorf("hubspot: HUBSPOT_ACCESS_TOKEN_FILE cannot be read: %w", err)
 	}

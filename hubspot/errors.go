@@ -49,7 +49,7 @@ const statusMigrating = 477
 type APIError struct {
 	StatusCode     int           // HTTP status
 	Category       string        // such as MISSING_SCOPES
-	Message        string        // HubSpot's words, shortened; withheld where they quote the e-mail or the credential
+	Message        string        // HubSpot's words, shortened; [redacted] with a 400 and where they quote the e-mail or the credential
 	CorrelationID  string        // what HubSpot's support asks for
 	Policy         string        // of a 429: which limit, such as TEN_SECONDLY_ROLLING or DAILY
 	RequiredScopes []string      // of a MISSING_SCOPES
@@ -118,6 +118,9 @@ func newAPIError(res *http.Response, body []byte, private ...string) *APIError {
 	}
 	e.Category = text("category")
 	e.Message = text("message")
+	if e.StatusCode == http.StatusBadRequest && e.Message != "" {
+		e.Message = redacted // it is about the visitor, and quotes what was sent in ways not to be foreseen
+	}
 	e.CorrelationID = text("correlationId")
 	e.Policy = text("policyName")
 	var details []struct {

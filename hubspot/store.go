@@ -96,14 +96,16 @@ func (s *sharedStore) set(ctx context.Context, name string, token Token, ttl tim
 	return err
 }
 
+// delete tries even while the store rests: it is rare, and what stays would come
+// back after the rest.
 func (s *sharedStore) delete(ctx context.Context, name string) error {
-	_, err := guarded(ctx, s, storeWriteLimit, func(ctx context.Context) (struct{}, error) {
+	_, err := counted(ctx, s, storeWriteLimit, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.store.Delete(ctx, storePrefix+name)
 	})
 	return err
 }
 
-// guarded calls the store within limit, unless it rests, and counts failures.
+// guarded is counted, unless the store rests.
 func guarded[V any](ctx context.Context, s *sharedStore, limit time.Duration, call func(context.Context) (V, error)) (v V, err error) {
 	s.mu.Lock()
 	resting := time.Now().Before(s.restUntil)
@@ -111,9 +113,14 @@ func guarded[V any](ctx context.Context, s *sharedStore, limit time.Duration, ca
 	if resting {
 		return v, errStoreResting
 	}
+	return counted(ctx, s, limit, call)
+}
+
+// counted calls the store within limit, and counts failures.
+func counted[V any](ctx context.Context, s *sharedStore, limit time.Duration, call func(context.Context) (V, error)) (V, error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	v, err = flight.Guard(limited, call)
+	v, err := flight.Guard(limited, call)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

@@ -21,9 +21,9 @@ const redacted = "[redacted]"
 // every formatting verb, in log/slog and in JSON; only [Token.Reveal] gives it
 // away. The zero Token is no token. A Token does not change and can be shared.
 type Token struct {
-	// A pointer, since fmt cannot call Format on a Token in somebody's
-	// unexported field: it prints an address there, and never what is behind it.
-	data *tokenData
+	// fmt cannot call Format on a Token in somebody's unexported field, and
+	// follows one pointer for some verbs: behind two it prints an address only.
+	data **tokenData
 }
 
 type tokenData struct {
@@ -41,7 +41,8 @@ func NewToken(value, email string, issuedAt time.Time) Token {
 	if exp, ok := jwtExpiry(value); ok && exp.Before(expiresAt) {
 		expiresAt = exp
 	}
-	return Token{&tokenData{value, email, issuedAt, expiresAt}}
+	data := &tokenData{value, email, issuedAt, expiresAt}
+	return Token{&data}
 }
 
 // Reveal is the token itself, for identificationToken in the page.
@@ -61,7 +62,7 @@ func (t Token) get() tokenData {
 	if t.data == nil {
 		return tokenData{}
 	}
-	return *t.data
+	return **t.data
 }
 
 // String is "[redacted]".

@@ -38,7 +38,7 @@ type Visitor struct {
 
 // Validate reports whether HubSpot can be asked for this visitor: Email is one
 // address as package net/mail understands it, without a display name and at most
-// 254 bytes long; names have at most 255 characters; nothing contains control
+// 254 bytes long; names have at most 255 characters; neither contains control
 // characters. Every problem is named: the error joins one [*VisitorError] a
 // problem, matches [ErrInvalidVisitor] and never contains what was wrong, only
 // where. EmailVerified is not looked at.

@@ -44,13 +44,17 @@ type identification struct {
 // HubSpot's chat kits for iOS and Android want exactly this pair: set it with
 // setUserIdentity(email, identityToken).
 func (m *Middleware) TokenHandler() http.Handler {
-	return m.crossOrigin.Handler(http.HandlerFunc(m.serveToken))
+	return http.HandlerFunc(m.serveToken)
 }
 
 func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "private, no-store")
 	h.Add("Vary", "Cookie")
+	if m.crossOrigin.Check(r) != nil {
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
 	if r.Method != http.MethodPost {
 		h.Set("Allow", http.MethodPost)
 		w.WriteHeader(http.StatusMethodNotAllowed)

@@ -178,6 +178,22 @@ func TestTokenEndpointWithoutHubSpot(t *testing.T) {
 	}
 }
 
+// The page's script waits five seconds for the endpoint, so the endpoint answers
+// before that, however long a call to HubSpot may take.
+func TestTokenEndpointAnswersInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, Timeout: 30 * time.Second})
+		a.hubspot.SetOutage(&hubspottest.Fault{Hang: true})
+		began := time.Now()
+		w := serve(a.TokenHandler(), ask(ada))
+		if took := time.Since(began); w.Code != 503 || took >= 5*time.Second {
+			t.Errorf("%d after %v", w.Code, took)
+		}
+		wantUnstored(t, "503", w.Header())
+		time.Sleep(time.Minute)
+	})
+}
+
 // The endpoint takes nothing that a client says: who can choose the address can
 // read its owner's chats.
 func TestTokenEndpointIgnoresInput(t *testing.T) {

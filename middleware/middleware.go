@@ -96,7 +96,11 @@ func WithTrackingCookie() Option {
 // WithLogger sets where the middleware logs, and with FromEnv the token source
 // too. Default slog.Default().
 func WithLogger(logger *slog.Logger) Option {
-	return func(m *Middleware) { m.logger = logger }
+	return func(m *Middleware) {
+		if logger != nil {
+			m.logger = logger
+		}
+	}
 }
 
 // DangerouslyTrustUnverifiedEmail identifies visitors whose EmailVerified is
@@ -112,11 +116,11 @@ func DangerouslyTrustUnverifiedEmail() Option {
 // one joined error.
 func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	cfg, err := hubspot.ConfigFromEnv()
-	if err != nil {
+	options = append([]Option{WithConfig(cfg)}, options...)
+	if err := errors.Join(err, build(options).problems(identify)); err != nil {
 		return nil, err
 	}
-	options = append([]Option{WithConfig(cfg)}, options...)
-	if cfg.Chat == hubspot.ChatOff || cfg.Chat == hubspot.ChatAnonymous {
+	if !build(options).identifies() {
 		return New(nil, identify, options...)
 	}
 	client, err := hubspot.NewClient(cfg)
@@ -145,18 +149,10 @@ func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Op
 func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	m := build(options)
 	m.tokens, m.identify = tokens, identify
-	var errs []error
-	if identify == nil {
-		errs = append(errs, errors.New("middleware: there is no identify function"))
-	}
+	errs := []error{m.problems(identify), m.cfg.Validate()}
 	if tokens == nil && m.identifies() {
 		errs = append(errs, errors.New("middleware: there is no token source"))
 	}
-	// A path on another origin would be given this visitor's cookies, or none.
-	if p := m.tokenPath; p != "" && (!strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//")) {
-		errs = append(errs, errors.New("middleware: WithTokenPath needs a path that begins with one slash"))
-	}
-	errs = append(errs, m.cfg.Validate())
 	// Without any secret the fingerprints are this process's own: browsers that
 	// meet several replicas then forget an anonymous chat between them.
 	secret := cmp.Or(string(m.cfg.FingerprintSecret()), rand.Text()+rand.Text())
@@ -166,6 +162,19 @@ func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool
 	}
 	m.fingerprints = sealer
 	return m, nil
+}
+
+// problems are those of the call, not of the configuration.
+func (m *Middleware) problems(identify func(*http.Request) (hubspot.Visitor, bool)) error {
+	var errs []error
+	if identify == nil {
+		errs = append(errs, errors.New("middleware: there is no identify function"))
+	}
+	// A path on another origin would be given this visitor's cookies, or none.
+	if p := m.tokenPath; p != "" && (!strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//")) {
+		errs = append(errs, errors.New("middleware: WithTokenPath needs a path that begins with one slash"))
+	}
+	return errors.Join(errs...)
 }
 
 func build(options []Option) *Middleware {

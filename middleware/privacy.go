@@ -3,6 +3,7 @@ package middleware
 import (
 	"net/http"
 	"strings"
+	"time"
 )
 
 // protect marks a response as one visitor's own. It adds to what is there:
@@ -30,17 +31,21 @@ func sharable(h http.Header) bool {
 	if has(h, cc, "public") || has(h, cc, "s-maxage") {
 		return true
 	}
-	personal := has(h, cc, "private") || has(h, cc, "no-store")
-	return !personal && (has(h, cc, "max-age") || h.Get("Expires") != "")
+	if has(h, cc, "private") || has(h, cc, "no-store") || has(h, cc, "no-cache") {
+		return false
+	}
+	expires, err := http.ParseTime(h.Get("Expires"))
+	return has(h, cc, "max-age") && !has(h, cc, "max-age=0") || err == nil && expires.After(time.Now())
 }
 
 // has reports whether a header's comma-separated lines have an element of that
-// name, whatever its value and case.
+// name, or exactly that element, in any case.
 func has(h http.Header, header, name string) bool {
 	for _, line := range h.Values(header) {
 		for part := range strings.SplitSeq(line, ",") {
+			part = strings.TrimSpace(part)
 			element, _, _ := strings.Cut(part, "=")
-			if strings.EqualFold(strings.TrimSpace(element), name) {
+			if strings.EqualFold(element, name) || strings.EqualFold(part, name) {
 				return true
 			}
 		}

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,9 +25,29 @@ import (
 // patience bounds everything a test waits for in the browser.
 const patience = 20 * time.Second
 
-// hubspotHosts are HubSpot's host names that the browser finds at the emulator,
-// set by the flag below before the browser starts.
-const mappedPort = 8943
+// What the browser finds under HubSpot's host names, and under shop.test, over
+// https: the handler that the running test puts there.
+var hubspotHosts, shopHost mappedHost
+
+type mappedHost struct {
+	server  *httptest.Server
+	handler atomic.Pointer[http.Handler]
+}
+
+func (m *mappedHost) start() {
+	m.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := m.handler.Load(); h != nil {
+			(*h).ServeHTTP(w, r)
+		}
+	}))
+}
+
+func (m *mappedHost) serve(t *testing.T, h http.Handler) {
+	m.handler.Store(&h)
+	t.Cleanup(func() { m.handler.Store(nil) })
+}
+
+func (m *mappedHost) addr() string { return m.server.Listener.Addr().String() }
 
 // browser is the one Chromium of all tests; each test has its own profile in it.
 var browser context.Context
@@ -47,6 +70,10 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(profile)
+	hubspotHosts.start()
+	defer hubspotHosts.server.Close()
+	shopHost.start()
+	defer shopHost.server.Close()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
 		chromedp.Flag("disable-quic", true),
@@ -57,7 +84,9 @@ func run(m *testing.M) int {
 		chromedp.Flag("disable-features", "IsolateOrigins,site-per-process,Translate,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"),
 		// HubSpot's host names, for the tests that need them, and no others.
 		chromedp.Flag("host-resolver-rules", fmt.Sprintf(
-			"MAP *.hs-scripts.com 127.0.0.1:%[1]d,MAP *.usemessages.com 127.0.0.1:%[1]d,MAP *.hubspot.com 127.0.0.1:%[1]d,MAP static.hsappstatic.net 127.0.0.1:%[1]d,MAP *.shop.test 127.0.0.1,MAP shop.test 127.0.0.1", mappedPort)),
+			"MAP *.hs-scripts.com %[1]s,MAP *.usemessages.com %[1]s,MAP *.hubspot.com %[1]s,MAP static.hsappstatic.net %[1]s,MAP shop.test %[2]s",
+			hubspotHosts.addr(), shopHost.addr())),
+		chromedp.Flag("ignore-certificate-errors", true),
 		chromedp.WindowSize(1200, 900),
 	)
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
@@ -260,7 +289,9 @@ func (tb *tab) say(text string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			tb.t.Fatalf("the message %q was not sent: %v", text, err)
+			var state string
+			_ = tb.inFrame(`document.body.outerHTML + " at " + location.href`, &state)
+			tb.t.Fatalf("the message %q was not sent: %v; %s", text, err, state)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

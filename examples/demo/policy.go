@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"strings"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
+)
+
+// policy is a Content-Security-Policy, but for the nonce of each response.
+type policy struct{ scripts, rest string }
+
+// contentPolicy allows the shop's own style sheet and pictures, and what the
+// chat needs.
+func contentPolicy(region, emulator string) policy {
+	sources := snippet.CSP(region)
+	allow := func(source string, directives ...string) {
+		for _, directive := range directives {
+			sources[directive] = append(sources[directive], source)
+		}
+	}
+	allow("'self'", "style-src", "img-src", "connect-src")
+	if emulator != "" {
+		allow(emulator, "script-src", "style-src", "img-src", "connect-src", "frame-src")
+	}
+	parts := []string{"default-src 'none'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'"}
+	for _, directive := range []string{"style-src", "img-src", "connect-src", "frame-src"} {
+		parts = append(parts, directive+" "+strings.Join(sources[directive], " "))
+	}
+	return policy{strings.Join(sources["script-src"], " "), strings.Join(parts, "; ")}
+}
+
+type nonceKey struct{}
+
+// nonceFrom is the nonce of the response to the request whose context is ctx.
+func nonceFrom(ctx context.Context) string {
+	nonce, _ := ctx.Value(nonceKey{}).(string)
+	return nonce
+}
+
+// handler sends the policy with every response.
+func (p policy) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nonce := rand.Text()
+		h := w.Header()
+		h.Set("Content-Security-Policy", p.rest+"; script-src 'nonce-"+nonce+"' "+p.scripts)
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), nonceKey{}, nonce)))
+	})
+}

@@ -1,0 +1,93 @@
+package hubspot
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// The decision about a token in memory, by the time since its issue on both
+// clocks. Tokens live for 12 hours and are handed out with 30 minutes left.
+func TestJudge(t *testing.T) {
+	const h, m, life = time.Hour, time.Minute, 12 * time.Hour
+	for name, tt := range map[string]struct {
+		wall, steady time.Duration
+		want         freshness
+	}{
+		"new":                                 {0, 0, fresh},
+		"an hour old":                         {h, h, fresh},
+		"just before the soft point":          {9*h + 36*m - 1, 9*h + 36*m - 1, fresh},
+		"at the soft point":                   {9*h + 36*m, 9*h + 36*m, aging},
+		"11 hours":                            {11 * h, 11 * h, aging},
+		"exactly the margin left":             {11*h + 30*m, 11*h + 30*m, aging},
+		"less than the margin left":           {11*h + 30*m + 1, 11*h + 30*m + 1, spent},
+		"12 hours":                            {12 * h, 12 * h, spent},
+		"a year":                              {365 * 24 * h, 365 * 24 * h, spent},
+		"the machine slept":                   {13 * h, h, spent},
+		"the machine slept less":              {10 * h, h, aging},
+		"the clock was set forward":           {13 * h, m, spent},
+		"the clock was set back":              {-3 * h, h, aging},
+		"the clock was set back, and 10 h":    {-3 * h, 10 * h, aging},
+		"the clock was set back, and 13 h":    {-3 * h, 13 * h, spent},
+		"replicas' clocks differ by a minute": {-m, 0, fresh},
+		"replicas' clocks differ by more":     {-m - 1, 0, aging},
+	} {
+		if got := judge(tt.wall, tt.steady, life, 9*h+36*m, 30*m); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+	// A token whose JWT ends earlier.
+	if got := judge(31*m, 31*m, h, 48*m, 30*m); got != spent {
+		t.Errorf("29 minutes left of an hour: %v", got)
+	}
+}
+
+// Whoever changes anything that is sent is another visitor; no two share a key.
+func TestVisitorKey(t *testing.T) {
+	seen := map[string]int{}
+	for i, v := range []struct {
+		account string
+		Visitor
+	}{
+		{"1", Visitor{Email: "ada@example.com"}},
+		{"2", Visitor{Email: "ada@example.com"}},
+		{"1", Visitor{Email: "Ada@example.com"}},
+		{"1", Visitor{Email: "ada@example.com", FirstName: "Ada"}},
+		{"1", Visitor{Email: "ada@example.com", LastName: "Ada"}},
+		{"1", Visitor{Email: "ada@example.com", FirstName: "Ad", LastName: "a"}},
+		{"1", Visitor{Email: "ada@example.com", FirstName: "A", LastName: "da"}},
+		{"1", Visitor{Email: "ada@example.com", FirstName: "\x00Ada"}},
+		{"1", Visitor{Email: "ada@example.com", FirstName: "x\x00y"}}, // for keys that are joined by NUL
+		{"1", Visitor{Email: "ada@example.com", FirstName: "x", LastName: "y\x00"}},
+		{"1a", Visitor{Email: "da@example.com"}},
+		{"", Visitor{Email: "1ada@example.com"}},
+		{"1", Visitor{Email: "ada@example.com", AgentContext: map[string]string{"a": "b"}}},
+		{"1", Visitor{Email: "ada@example.com", AgentContext: map[string]string{"b": "a"}}},
+		{"1", Visitor{Email: "ada@example.com", AgentContext: map[string]string{"ab": ""}}},
+		{"1", Visitor{Email: "ada@example.com", AgentContext: map[string]string{"": "ab"}}},
+		{"1", Visitor{Email: "ada@example.com", AgentContext: map[string]string{"": ""}}},
+		{"1", Visitor{Email: "ada@example.com", AgentContext: map[string]string{"a": "b", "c": "d"}}},
+		{"1", Visitor{Email: "ada@example.com", AgentContext: map[string]string{"a": "d", "c": "b"}}},
+		{"1", Visitor{Email: "ada@example.com", FirstName: strings.Repeat("a", 200)}},
+		{"1", Visitor{Email: "ada@example.com", LastName: strings.Repeat("a", 200)}},
+	} {
+		key := visitorKey(v.account, v.Visitor)
+		if other, ok := seen[key]; ok {
+			t.Errorf("visitors %d and %d share a key", other, i)
+		}
+		seen[key] = i
+		for range 20 { // maps have no order
+			if visitorKey(v.account, v.Visitor) != key {
+				t.Errorf("visitor %d has two keys", i)
+			}
+		}
+	}
+	// Not sent: not a part of it.
+	v := Visitor{Email: "ada@example.com"}
+	verified := v
+	verified.EmailVerified = true
+	verified.AgentContext = map[string]string{}
+	if visitorKey("1", v) != visitorKey("1", verified) {
+		t.Error("what is not sent changes the key")
+	}
+}

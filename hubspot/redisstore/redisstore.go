@@ -1,0 +1,124 @@
+// Package redisstore lets the replicas of an application share their visitors'
+// tokens through Redis: a visitor whom one replica has identified costs HubSpot
+// no further call on the others, nor after a deploy.
+//
+//	rdb := redis.NewUniversalClient(&redis.UniversalOptions{
+//		Addrs:                 []string{"redis:6379"},
+//		ContextTimeoutEnabled: true,
+//		MaxRetries:            -1,
+//		DialTimeout:           500 * time.Millisecond,
+//		DialerRetries:         1,
+//		ReadTimeout:           500 * time.Millisecond,
+//	})
+//	tokens, err := hubspot.NewTokens(client, hubspot.TokensConfig{
+//		Account:     cfg.PortalID,
+//		Store:       redisstore.New(rdb),
+//		StoreSecret: cfg.StoreSecret, // HUBSPOT_STORE_SECRET, the same on every replica
+//	})
+//
+// Redis may be slow, dead, full or emptied at any time: visitors notice nothing,
+// HubSpot is asked instead. It sees no e-mail address and no token: keys are
+// HMACs, records are encrypted and bound to their key (see [hubspot.Store]).
+//
+// # The client's options
+//
+// Give the store a client of its own, with the options above. Those of an
+// application's other clients are made for commands that have to succeed sooner
+// or later; this store's answers are of use within 100 ms (a write's within
+// 250 ms) or not at all. go-redis's defaults do no harm to pages, which never
+// wait longer than that; but what a page leaves behind goes on:
+//
+//   - ContextTimeoutEnabled: true lets the context's deadline end reads and
+//     writes too. Otherwise go-redis looks at it only while it waits for a
+//     connection, and a Redis that does not answer holds a goroutine and a
+//     connection for ReadTimeout (5 s), and again for each retry.
+//   - MaxRetries: -1 turns retries off (0 means the default, 3). A miss is cheap,
+//     and a Redis in trouble gets one attempt instead of four. A cluster's
+//     redirects are no retries: they are MaxRedirects, whose default 3 should
+//     stay.
+//   - DialTimeout (5 s) and DialerRetries (5) bound the making of a connection,
+//     which no context ends: go-redis does it on a goroutine of its own, up to
+//     25 s against an address that drops packets, with one of PoolSize places
+//     taken for so long. A connection that is too late for the call that wanted
+//     it serves the next one, so half a second leaves room for TLS and for
+//     asking a sentinel.
+//   - ReadTimeout (5 s; WriteTimeout follows it) bounds what go-redis asks without
+//     a context of ours: a cluster's topology, for instance.
+//
+// Leave ReadOnly, RouteByLatency and RouteRandomly off: a copy that lags behind
+// lacks the newest tokens, and still has those that were invalidated. Close the
+// client when the application ends; the store itself has nothing to close.
+//
+// # The server
+//
+// The commands used are GET, SET and DEL, each on one key that begins with
+// hubspot-visitor:token:. So the rights that an ACL has to give are
+//
+//	~hubspot-visitor:token:* +get +set +del
+//
+// and +cluster|slots in a cluster.
+// Records expire before their tokens do, in less than twelve hours. They need no
+// persistence, and may be evicted.
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+)
+
+var errNoClient = errors.New("redisstore: there is no client")
+
+type store struct{ client redis.UniversalClient }
+
+// New is a Store in the Redis that client talks to: a single server
+// ([redis.NewClient]), one behind sentinels ([redis.NewFailoverClient]) or a
+// cluster ([redis.NewClusterClient]); [redis.NewUniversalClient] makes any of
+// them. The package documentation tells which options it should have.
+//
+// The Store may be used concurrently. Its errors are the client's, wrapped; a nil
+// client makes every call fail, which leaves each replica with its own memory.
+func New(client redis.UniversalClient) hubspot.Store { return store{client} }
+
+func (s store) Get(ctx context.Context, key string) (value []byte, ok bool, err error) {
+	if s.client == nil {
+		return nil, false, errNoClient
+	}
+	value, err = s.client.Get(ctx, key).Bytes()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("redisstore: GET: %w", err)
+	}
+	return value, true, nil
+}
+
+func (s store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if s.client == nil {
+		return errNoClient
+	}
+	// To go-redis 0 means for ever, and -1 the time that the key has left.
+	if ttl <= 0 {
+		return fmt.Errorf("redisstore: SET: the time to live is %v, and not positive", ttl)
+	}
+	if err := s.client.Set(ctx, key, value, ttl).Err(); err != nil {
+		return fmt.Errorf("redisstore: SET: %w", err)
+	}
+	return nil
+}
+
+func (s store) Delete(ctx context.Context, key string) error {
+	if s.client == nil {
+		return errNoClient
+	}
+	if err := s.client.Del(ctx, key).Err(); err != nil {
+		return fmt.Errorf("redisstore: DEL: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,462 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
+)
+
+// TestPageKeepsItsOwn: the page had settings and callbacks before.
+func TestPageKeepsItsOwn(t *testing.T) {
+	s := newSite(t, func(s *site, _ *configure) {
+		s.head = `<script>
+			window.hsConversationsSettings = {disableAttachment: true, custom: "kept"};
+			window.ran = 0;
+			window.hsConversationsOnReady = [() => { window.ran++; }];
+		</script>`
+	})
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.converged(s, first)
+	if got := eval[string](tb, "JSON.stringify([hsConversationsSettings.disableAttachment, hsConversationsSettings.custom, hsConversationsSettings.loadImmediately])"); got != `[true,"kept",false]` {
+		t.Errorf("settings are %s", got)
+	}
+	if got := eval[int](tb, "window.ran"); got != 2 { // by the stub and by the real API
+		t.Errorf("the page's own callback ran %d times, want 2", got)
+	}
+	if got := eval[int](tb, "hsConversationsOnReady.length"); got != 2 {
+		t.Errorf("%d callbacks, want the page's and ours", got)
+	}
+}
+
+// TestThirdPartyCallbackThrows: forEach stops there, for those behind it.
+func TestThirdPartyCallbackThrows(t *testing.T) {
+	s := newSite(t, func(s *site, _ *configure) {
+		s.head = `<script>window.hsConversationsOnReady = [() => { throw new Error("not ours"); }];</script>`
+	})
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.converged(s, first)
+	tb.say("still here")
+	s.wantContacts("first@example.com*: still here")
+}
+
+// TestHostileIdentity: what is in an address stays in it.
+func TestHostileIdentity(t *testing.T) {
+	for _, c := range []struct {
+		email string
+		odd   bool // HubSpot would refuse it: the test gives it a token all the same
+	}{
+		{`"</script><script>window.hacked=1</script>"@example.com`, true},
+		{`"'); window.hacked=1; ('"@example.com`, true},
+		{`"\"; window.hacked=1; //"@example.com`, true},
+		{"\u2028😀@example.com", true},
+		{"josé+tag@example.com", false},
+		{"o'neil&co=x#y@example.com", false},
+	} {
+		t.Run(c.email, func(t *testing.T) {
+			s := newSite(t, func(s *site, _ *configure) { s.charset = "" }) // a page without a declared charset
+			if c.odd {
+				s.hubspot.Queue(hubspottest.Fault{Status: http.StatusOK, Body: `{"token":"a-token"}`})
+			}
+			tb := newTab(t)
+			tb.open(s.url + "/login?as=" + url.QueryEscape(c.email))
+			if !c.odd {
+				tb.converged(s, c.email)
+				tb.say("hello")
+				s.wantContacts(c.email + "*: hello")
+			}
+			if got := tb.identity(); got != c.email {
+				t.Errorf("the page names %q, want %q", got, c.email)
+			}
+			if eval[bool](tb, `"hacked" in window`) {
+				t.Error("the address ran as a script")
+			}
+			tb.noExceptions()
+		})
+	}
+}
+
+// TestBlockedStorage: the browser refuses localStorage.
+func TestBlockedStorage(t *testing.T) {
+	s := newSite(t, withSwapper)
+	tb := newTab(t)
+	tb.atStart(`Object.defineProperty(window, "localStorage", { get() { throw new DOMException("denied", "SecurityError"); } })`)
+	tb.open(s.url + "/login?as=" + first)
+	tb.converged(s, first)
+	tb.say("without storage")
+	tb.prepare(second)
+	tb.do(fmt.Sprintf("become(%q)", second))
+	tb.converged(s, second)
+	s.wantContacts("first@example.com*: without storage")
+	tb.noExceptions()
+}
+
+// TestBlockedWidget: an ad blocker keeps HubSpot's scripts away.
+func TestBlockedWidget(t *testing.T) {
+	s := newSite(t, withSwapper, func(_ *site, c *configure) { c.hubspot.LoaderURL = "http://127.0.0.1:9" })
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.prepare(second, "")
+	tb.do(fmt.Sprintf("become(%q), become(%q)", second, ""))
+	if got := eval[string](tb, "document.querySelector('h1').textContent"); got != "/account" {
+		t.Errorf("the page is %q", got)
+	}
+	if got := tb.identity(); got != "" {
+		t.Errorf("after signing out the settings name %q", got)
+	}
+	tb.noExceptions()
+	if n := tb.printed(""); n > 0 {
+		t.Errorf("%d lines in the console, want none", n)
+	}
+}
+
+// TestDoubleLoaderTag: somebody else put HubSpot's loader into the page, too.
+func TestDoubleLoaderTag(t *testing.T) {
+	hs := hubspottest.NewServer(t)
+	s := newSite(t, func(s *site, c *configure) {
+		c.emulator = hs
+		s.head = fmt.Sprintf(`<script id="hs-script-loader" async defer src="%s/%s.js"></script>`, hs.URL, hubspottest.PortalID)
+		s.body = s.head
+	})
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.converged(s, first)
+	tb.say("once")
+	s.wantContacts("first@example.com*: once")
+	tb.noExceptions()
+}
+
+// TestBackAfterSignOut: the page before is shown again, restored or loaded anew.
+func TestBackAfterSignOut(t *testing.T) {
+	s := newSite(t)
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.converged(s, first)
+	tb.open(s.url + "/logout")
+	tb.converged(s, "")
+	before := len(s.hubspot.WidgetLoads())
+	act(tb, chromedp.NavigateBack())
+	tb.until("the page before is back", `location.pathname == "/account"`)
+	tb.until("it asked for a chat", "window.HubSpotConversations")
+	tb.converged(s, "")
+	for _, load := range s.hubspot.WidgetLoads()[before:] {
+		if load.Email != "" {
+			t.Errorf("the page behind the back button asked for the chat of %s", load.Email)
+		}
+	}
+	if got := tb.identity(); got != "" {
+		t.Errorf("it names %s", got)
+	}
+}
+
+// TestRestoredPage: the back/forward cache keeps the page whole, with the widget
+// of the visitor who has signed out since. Headless browsers with a debugger
+// attached do not use that cache: the event it sends is dispatched instead.
+func TestRestoredPage(t *testing.T) {
+	s := newSite(t, withSwapper)
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.converged(s, first)
+	restore := `window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))`
+	tb.do(restore)
+	tb.converged(s, first) // nothing changed: the visitor stays
+
+	tb.do(`localStorage.removeItem("hubspotVisitor"), ` + restore) // as the page after the sign-out did
+	tb.converged(s, "")
+	if got := tb.identity(); got != "" {
+		t.Errorf("the restored page names %s", got)
+	}
+	tb.noExceptions()
+}
+
+// TestWidgetTrouble: the widget's backend answers 500; the widget is stuck until
+// it is removed, and the next page works.
+func TestWidgetTrouble(t *testing.T) {
+	s := newSite(t, withSwapper)
+	s.hubspot.SetWidgetStatus(http.StatusInternalServerError)
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.until("the load is stuck", "window.HubSpotConversations && HubSpotConversations.widget.status().pending")
+	s.hubspot.SetWidgetStatus(0)
+	tb.until("it is given up", "!HubSpotConversations.widget.status().pending")
+	tb.prepare(second)
+	tb.do(fmt.Sprintf("become(%q)", second))
+	tb.converged(s, second)
+	tb.say("works again")
+	s.wantContacts("second@example.com*: works again")
+	tb.noExceptions()
+}
+
+// TestNoChatOnThisPage: the backend shows the chat on some pages only.
+func TestNoChatOnThisPage(t *testing.T) {
+	s := newSite(t, withSwapper)
+	s.hubspot.SetWidgetStatus(http.StatusNoContent)
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.until("the backend was asked", "window.HubSpotConversations")
+	time.Sleep(1500 * time.Millisecond)
+	if got := len(s.hubspot.WidgetLoads()); got != 1 {
+		t.Errorf("the backend was asked %d times, want once", got)
+	}
+	s.hubspot.SetWidgetStatus(0)
+	tb.prepare(first)
+	tb.do(fmt.Sprintf("become(%q)", first)) // a swap to a page with chat
+	tb.converged(s, first)
+}
+
+// TestConsent: without it the page carries nothing at all.
+func TestConsent(t *testing.T) {
+	s := newSite(t, func(_ *site, c *configure) {
+		c.middleware = []middleware.Option{middleware.WithConsent(func(r *http.Request) bool { return r.URL.Path == "/a" })}
+	})
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	if got := eval[int](tb, "document.scripts.length"); got != 0 {
+		t.Errorf("%d scripts without consent", got)
+	}
+	tb.open(s.url + "/a")
+	tb.converged(s, first)
+}
+
+// TestLazyLoading: HubSpot's scripts wait for a quiet moment, or for the visitor.
+func TestLazyLoading(t *testing.T) {
+	t.Run("idle", func(t *testing.T) {
+		s := newSite(t, func(s *site, _ *configure) { s.options = []snippet.Option{snippet.WithLoad(snippet.LoadIdle)} })
+		tb := newTab(t)
+		tb.open(s.url + "/login?as=" + first)
+		tb.converged(s, first)
+		tb.say("idle")
+		s.wantContacts("first@example.com*: idle")
+	})
+	t.Run("interaction", func(t *testing.T) {
+		s := newSite(t, func(s *site, _ *configure) {
+			s.options = []snippet.Option{snippet.WithLoad(snippet.LoadInteraction)}
+		})
+		tb := newTab(t)
+		tb.open(s.url + "/login?as=" + first)
+		time.Sleep(time.Second)
+		if got := eval[int](tb, `document.querySelectorAll("script[src]").length`); got != 0 {
+			t.Errorf("%d scripts were fetched before any interaction", got)
+		}
+		act(tb, chromedp.MouseClickXY(300, 300))
+		act(tb, chromedp.MouseClickXY(310, 310))
+		tb.converged(s, first)
+		if got := eval[int](tb, `document.querySelectorAll("#hs-script-loader").length`); got != 1 {
+			t.Errorf("%d loader tags, want 1", got)
+		}
+	})
+}
+
+// withEndpoint mounts the token endpoint and gives HubSpot's API a way to be slow.
+func withEndpoint(budget time.Duration) func(*site, *configure) {
+	return func(_ *site, c *configure) {
+		c.hubspot.RenderBudget = budget
+		c.middleware = []middleware.Option{middleware.WithTokenPath("/token")}
+	}
+}
+
+// TestLateIdentity: the token does not come within the render budget.
+func TestLateIdentity(t *testing.T) {
+	t.Run("comes later", func(t *testing.T) {
+		s := newSite(t, withEndpoint(50*time.Millisecond))
+		s.hubspot.Queue(hubspottest.Fault{Latency: time.Second})
+		tb := newTab(t)
+		tb.open(s.url + "/login?as=" + first)
+		tb.converged(s, first)
+		if got := s.questions(); got != 1 {
+			t.Errorf("the page asked the endpoint %d times, want once", got)
+		}
+		for _, load := range s.hubspot.WidgetLoads() {
+			if load.Email == "" {
+				t.Error("the widget was loaded before the identity was known")
+			}
+		}
+		tb.say("late, but known")
+		s.wantContacts("first@example.com*: late, but known")
+		if got := len(s.hubspot.Calls()); got != 1 {
+			t.Errorf("%d token calls, want 1", got)
+		}
+		tb.noExceptions()
+	})
+	t.Run("fails", func(t *testing.T) {
+		s := newSite(t, withEndpoint(50*time.Millisecond))
+		unavailable := hubspottest.FaultUnavailable()
+		s.hubspot.SetOutage(&unavailable)
+		tb := newTab(t)
+		tb.open(s.url + "/login?as=" + first)
+		tb.converged(s, "")
+		if got := s.questions(); got != 1 {
+			t.Errorf("the page asked the endpoint %d times, want once", got)
+		}
+		tb.noExceptions()
+	})
+	t.Run("takes over 5 s", func(t *testing.T) {
+		stuck := make(chan struct{})
+		s := newSite(t, withEndpoint(50*time.Millisecond), func(s *site, _ *configure) {
+			s.wrap = func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/token" {
+						<-stuck
+					}
+					next.ServeHTTP(w, r)
+				})
+			}
+		})
+		defer close(stuck)
+		s.hubspot.Queue(hubspottest.Fault{Latency: time.Second})
+		tb := newTab(t)
+		began := time.Now()
+		tb.open(s.url + "/login?as=" + first)
+		tb.until("the widget is loaded", "window.HubSpotConversations && HubSpotConversations.widget.status().loaded")
+		if took := time.Since(began); took < 5*time.Second || took > 9*time.Second {
+			t.Errorf("the page waited %v for its identity, want about 5 s", took)
+		}
+		tb.converged(s, "")
+		tb.noExceptions()
+	})
+	t.Run("session ended meanwhile", func(t *testing.T) {
+		s := newSite(t, withEndpoint(50*time.Millisecond))
+		s.hubspot.Queue(hubspottest.Fault{Latency: 600 * time.Millisecond})
+		tb := newTab(t)
+		tb.atStart(`window.realFetch = window.fetch; window.fetch = async (...a) => { if (a[0] == "/token") await realFetch("/forget"); return realFetch(...a); }`)
+		tb.open(s.url + "/login?as=" + first)
+		tb.converged(s, "")
+		tb.noExceptions()
+	})
+}
+
+// TestRenewal: a page that has been open for nine hours asks again when it is
+// looked at, and leaves the running chat alone.
+func TestRenewal(t *testing.T) {
+	s := newSite(t, withEndpoint(0))
+	tb := newTab(t)
+	tb.atStart(`window.ahead = 0; const now = Date.now; Date.now = () => now() + window.ahead;`)
+	tb.open(s.url + "/login?as=" + first)
+	tb.converged(s, first)
+	tb.say("in the morning")
+	look := `document.dispatchEvent(new Event("visibilitychange"))`
+	tb.do(look)
+	if got := s.questions(); got != 0 {
+		t.Errorf("a fresh page asked the endpoint %d times", got)
+	}
+	old := eval[string](tb, "hsConversationsSettings.identificationToken")
+	s.tokens.Purge() // so that the endpoint has another token to give
+	loads := len(s.hubspot.WidgetLoads())
+	tb.do("window.ahead = 9.5 * 3600e3, " + look)
+	tb.until("the settings have the new token", fmt.Sprintf("hsConversationsSettings.identificationToken != %q", old))
+	time.Sleep(1500 * time.Millisecond)
+	if got := len(s.hubspot.WidgetLoads()) - loads; got != 0 {
+		t.Errorf("the renewal loaded the widget %d times: it disturbs the chat", got)
+	}
+	if got := tb.thread(); len(got) != 1 {
+		t.Errorf("the chat shows %q", got)
+	}
+	if got := s.questions(); got != 1 {
+		t.Errorf("the page asked %d times, want once", got)
+	}
+	tb.noExceptions()
+}
+
+// policy is default-src 'none' and what the chat needs.
+func policy(extra map[string]string) string {
+	parts := []string{"default-src 'none'"}
+	for directive, sources := range snippet.CSP("na1") {
+		parts = append(parts, directive+" "+strings.Join(sources, " ")+" "+extra[directive])
+	}
+	return strings.Join(parts, "; ")
+}
+
+// TestStrictContentSecurityPolicy uses HubSpot's real host names, at the
+// emulator, on an https page.
+func TestStrictContentSecurityPolicy(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		options []snippet.Option
+		policy  string
+	}{
+		{"nonce", []snippet.Option{snippet.WithNonce(nonceFrom)}, policy(map[string]string{"script-src": "'nonce-NONCE'"})},
+		{"nonce and strict-dynamic", []snippet.Option{snippet.WithNonce(nonceFrom)}, policy(map[string]string{"script-src": "'nonce-NONCE' 'strict-dynamic'"})},
+		{"no inline script", []snippet.Option{snippet.WithScriptPath("/assets/chat")}, policy(map[string]string{"script-src": "'self'"})},
+		{"nonce and lazy", []snippet.Option{snippet.WithNonce(nonceFrom), snippet.WithLoad(snippet.LoadIdle)}, policy(map[string]string{"script-src": "'nonce-NONCE' 'strict-dynamic'"})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			hs := hubspottest.NewServer(t)
+			hubspotHosts.serve(t, hs.Handler())
+			s := newSite(t, func(s *site, cfg *configure) {
+				cfg.emulator = hs
+				cfg.hubspot.LoaderURL = "//js.hs-scripts.com" // the default
+				cfg.listen = func(h http.Handler) *httptest.Server {
+					shopHost.serve(t, h)
+					return httptest.NewServer(h)
+				}
+				s.options = c.options
+				s.header["Content-Security-Policy"] = c.policy
+			})
+			tb := newTab(t)
+			tb.atStart(`window.violations = []; document.addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective + " " + e.blockedURI));`)
+			tb.open("https://shop.test/login?as=" + first)
+			tb.converged(s, first)
+			tb.say("under a strict policy")
+			s.wantContacts("first@example.com*: under a strict policy")
+			if got := eval[[]string](tb, "violations"); len(got) > 0 {
+				t.Errorf("%d violations: %q", len(got), got)
+			}
+			tb.noExceptions()
+		})
+	}
+	t.Run("a violation is seen", func(t *testing.T) { // or else the test above proves nothing
+		s := newSite(t, func(s *site, _ *configure) { s.header["Content-Security-Policy"] = "default-src 'none'" })
+		tb := newTab(t)
+		tb.atStart(`window.violations = []; document.addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective));`)
+		tb.open(s.url + "/")
+		tb.until("violations", "violations.length > 0")
+	})
+}
+
+// TestSizeAndRunTime prints what the script costs a page.
+func TestSizeAndRunTime(t *testing.T) {
+	const loads = 100
+	var chat atomic.Bool
+	s := newSite(t, func(s *site, c *configure) {
+		c.hubspot.LoaderURL = "http://127.0.0.1:9" // HubSpot's own scripts are not measured
+		c.middleware = []middleware.Option{middleware.WithConsent(func(*http.Request) bool { return chat.Load() })}
+	})
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	median := func(with bool) float64 {
+		chat.Store(with)
+		tb.open(s.url + "/account")
+		// The time from the first byte to DOMContentLoaded, which the inline script is part of.
+		return eval[float64](tb, fmt.Sprintf(`(async () => {
+			const times = [];
+			for (let i = 0; i < %d; i++) {
+				const frame = document.createElement("iframe");
+				frame.src = "/a";
+				document.body.append(frame);
+				await new Promise((r) => frame.onload = r);
+				const t = frame.contentWindow.performance.getEntriesByType("navigation")[0];
+				times.push(t.domContentLoadedEventEnd - t.responseStart);
+				frame.remove();
+			}
+			return times.sort((a, b) => a - b)[times.length / 2];
+		})()`, loads))
+	}
+	without, with := median(false), median(true)
+	size := eval[int](tb, `document.scripts[0].textContent.length`)
+	t.Logf("the emitted script has %d bytes with its data; response to DOMContentLoaded, median of %d page loads: %.2f ms with the chat, %.2f ms without", size, loads, with, without)
+	if size > 3500 {
+		t.Errorf("the script has %d bytes with its data", size)
+	}
+}

@@ -1,0 +1,377 @@
+package gate_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/gate"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// recorded is a gate and what its onChange heard.
+type recorded struct {
+	*gate.Gate
+	mu      sync.Mutex
+	changes []bool
+}
+
+func newGate(perSecond float64, burst int) *recorded {
+	r := &recorded{}
+	r.Gate = gate.New(perSecond, burst, func(open bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.changes = append(r.changes, open)
+	})
+	return r
+}
+
+func (r *recorded) heard(t *testing.T, want ...bool) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if diff := cmp.Diff(want, r.changes); diff != "" {
+		t.Errorf("changes, true for open (-want +got):\n%s", diff)
+	}
+}
+
+func enter(t *testing.T, g *recorded) *gate.Pass {
+	t.Helper()
+	pass, err := g.Enter(t.Context(), time.Now().Add(time.Minute))
+	if err != nil {
+		t.Fatalf("Enter: %v", err)
+	}
+	return pass
+}
+
+func refused(t *testing.T, g *recorded, want error) {
+	t.Helper()
+	began := time.Now()
+	pass, err := g.Enter(t.Context(), time.Now().Add(5*time.Second))
+	if pass != nil || !errors.Is(err, want) {
+		t.Errorf("Enter: %v, %v, want %v", pass, err, want)
+	}
+	if waited := time.Since(began); waited != 0 {
+		t.Errorf("refused after %v", waited)
+	}
+}
+
+func TestPaceAndBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		began := time.Now()
+		for range 50 {
+			enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("a burst of 50 took %v", took)
+		}
+		for range 10 {
+			enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+		}
+		if took := time.Since(began).Round(time.Millisecond); took != time.Second {
+			t.Errorf("the next ten took %v, want 1s", took)
+		}
+		g.heard(t)
+	})
+}
+
+// A storm gets through at the pace, and whoever's turn would come after the
+// deadline is told at once.
+func TestNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		var passed, noRoom atomic.Int32
+		var group sync.WaitGroup
+		for range 1000 {
+			group.Go(func() {
+				began := time.Now()
+				pass, err := g.Enter(t.Context(), began.Add(5*time.Second))
+				switch {
+				case err == nil:
+					passed.Add(1)
+					pass.Leave(gate.Outcome{Verdict: gate.Well})
+					if time.Since(began) > 5*time.Second {
+						t.Errorf("waited %v", time.Since(began))
+					}
+				case errors.Is(err, gate.ErrNoRoom):
+					noRoom.Add(1)
+					if time.Since(began) != 0 {
+						t.Errorf("no room, said after %v", time.Since(began))
+					}
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if n := passed.Load(); n < 99 || n > 100 || n+noRoom.Load() != 1000 {
+			t.Errorf("%d passed, %d had no room; want 100 and 900", n, noRoom.Load())
+		}
+	})
+}
+
+func TestCallerLeavesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, 1)
+		enter(t, g).Leave(gate.Outcome{})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		began := time.Now()
+		if _, err := g.Enter(ctx, began.Add(time.Minute)); err == nil || time.Since(began) != 100*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestCloseForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		refused(t, g, gate.ErrClosed)
+		time.Sleep(time.Minute - time.Nanosecond)
+		refused(t, g, gate.ErrClosed)
+		time.Sleep(time.Nanosecond)
+		trial := enter(t, g)
+		if !trial.Trial {
+			t.Error("the first call after the time is no trial")
+		}
+		// One trial only: the others wait for its end.
+		for range 10 {
+			refused(t, g, gate.ErrClosed)
+		}
+		g.heard(t, false)
+		trial.Leave(gate.Outcome{Verdict: gate.Well})
+		g.heard(t, false, true)
+		if enter(t, g).Trial {
+			t.Error("a trial at an open gate")
+		}
+	})
+}
+
+func TestTrialOutcomes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		outcome     gate.Outcome
+		least, most time.Duration // until the next trial; -1: open
+	}{
+		"well":    {gate.Outcome{Verdict: gate.Well}, -1, -1},
+		"close":   {gate.Outcome{Verdict: gate.Close, For: 2 * time.Minute}, 2 * time.Minute, 2 * time.Minute},
+		"trouble": {gate.Outcome{Verdict: gate.Trouble}, 10 * time.Second, 30 * time.Second},
+		"unknown": {gate.Outcome{}, 0, 0}, // the next call tries
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate(10, 50)
+				enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+				time.Sleep(time.Minute)
+				enter(t, g).Leave(tt.outcome)
+				if tt.least < 0 {
+					if enter(t, g).Trial {
+						t.Error("still closed")
+					}
+					return
+				}
+				if tt.least > 0 {
+					time.Sleep(tt.least - time.Nanosecond)
+					refused(t, g, gate.ErrClosed)
+					time.Sleep(tt.most - tt.least + time.Nanosecond)
+				}
+				if !enter(t, g).Trial {
+					t.Error("no trial")
+				}
+				g.heard(t, false)
+			})
+		})
+	}
+}
+
+func TestFiveTroublesInARowClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(100, 50)
+		trouble := func(n int) {
+			for range n {
+				enter(t, g).Leave(gate.Outcome{Verdict: gate.Trouble})
+			}
+		}
+		trouble(4)
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well}) // not in a row any more
+		trouble(4)
+		g.heard(t)
+		trouble(1)
+		g.heard(t, false)
+		refused(t, g, gate.ErrClosed)
+		time.Sleep(10*time.Second - time.Nanosecond)
+		refused(t, g, gate.ErrClosed)
+		time.Sleep(20*time.Second + time.Nanosecond)
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+		// After the recovery it takes five again.
+		trouble(4)
+		g.heard(t, false, true)
+	})
+}
+
+func TestALongerClosingIsNotShortened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		first, second := enter(t, g), enter(t, g)
+		first.Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		second.Leave(gate.Outcome{Verdict: gate.Close, For: time.Second})
+		time.Sleep(59 * time.Second)
+		refused(t, g, gate.ErrClosed)
+		g.heard(t, false)
+	})
+}
+
+// A call that was under way when the gate closed says nothing about now.
+func TestALateSuccessDoesNotOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		late := enter(t, g)
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		late.Leave(gate.Outcome{Verdict: gate.Well})
+		refused(t, g, gate.ErrClosed)
+		g.heard(t, false)
+	})
+}
+
+// Calls that queued before the closing must not storm through it.
+func TestClosingReachesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, 1)
+		first := enter(t, g)
+		var closed atomic.Int32
+		var group sync.WaitGroup
+		for range 3 {
+			group.Go(func() {
+				if _, err := g.Enter(t.Context(), time.Now().Add(10*time.Second)); errors.Is(err, gate.ErrClosed) {
+					closed.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		first.Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		group.Wait()
+		if closed.Load() != 3 {
+			t.Errorf("%d of 3 were refused", closed.Load())
+		}
+	})
+}
+
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		began := time.Now()
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well, Pause: 3 * time.Second})
+		// Nobody waits in vain…
+		if _, err := g.Enter(t.Context(), began.Add(2*time.Second)); !errors.Is(err, gate.ErrNoRoom) || time.Since(began) != 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		// …and who has the time waits until the pause is over.
+		enter(t, g)
+		if waited := time.Since(began); waited != 3*time.Second {
+			t.Errorf("waited %v, want 3s", waited)
+		}
+		g.heard(t)
+	})
+}
+
+// The burst that was saved up while the gate was closed must not meet HubSpot in
+// its first good moment.
+func TestReopeningDrainsTheBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		time.Sleep(time.Minute)
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+		began := time.Now()
+		for range 10 {
+			enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+		}
+		if took := time.Since(began); took < 900*time.Millisecond || took > 1100*time.Millisecond {
+			t.Errorf("ten calls after the reopening took %v, want 1s", took)
+		}
+	})
+}
+
+// A trial that finds no room must leave the trial to another call.
+func TestATrialThatIsNotMadeIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Second, Pause: time.Minute})
+		time.Sleep(2 * time.Second)
+		if _, err := g.Enter(t.Context(), time.Now().Add(time.Second)); !errors.Is(err, gate.ErrNoRoom) {
+			t.Errorf("during the pause: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if !enter(t, g).Trial {
+			t.Error("no trial")
+		}
+	})
+}
+
+// Refuses knows beforehand what Enter would say, and takes nothing.
+func TestRefuses(t *testing.T) {
+	const turn = 5 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		ctx, cancel := context.WithCancel(t.Context())
+		refusals := 0
+		for i := range 120 {
+			for range 3 {
+				if err := g.Refuses(turn); err != nil && !errors.Is(err, gate.ErrNoRoom) {
+					t.Fatalf("call %d: %v", i, err)
+				}
+			}
+			expected := g.Refuses(turn)
+			var err error
+			go func() { _, err = g.Enter(ctx, time.Now().Add(turn)) }()
+			synctest.Wait()
+			if !errors.Is(err, expected) {
+				t.Errorf("call %d: Enter says %v, Refuses said %v", i, err, expected)
+			}
+			if err != nil {
+				refusals++
+			}
+		}
+		if refusals != 20 {
+			t.Errorf("%d of 120 calls refused, want 20", refusals)
+		}
+		cancel()
+		synctest.Wait()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		says := func(when string, turn time.Duration, want error) {
+			t.Helper()
+			if err := g.Refuses(turn); !errors.Is(err, want) || (err == nil) != (want == nil) {
+				t.Errorf("%s: %v, want %v", when, err, want)
+			}
+		}
+		says("new", 0, nil)
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well, Pause: 3 * time.Second})
+		says("paused for longer", 2*time.Second, gate.ErrNoRoom)
+		says("paused for less", turn, nil)
+		time.Sleep(3 * time.Second)
+		says("after the pause", 0, nil)
+		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		says("closed", turn, gate.ErrClosed)
+		time.Sleep(time.Minute)
+		says("when a trial may pass", turn, nil)
+		trial := enter(t, g)
+		if !trial.Trial {
+			t.Error("Refuses took the trial")
+		}
+		says("during the trial", turn, gate.ErrClosed)
+		trial.Leave(gate.Outcome{Verdict: gate.Well})
+		says("open again", turn, nil)
+		g.heard(t, false, true)
+	})
+}
