@@ -42,13 +42,6 @@ type site struct {
 	slowest                         atomic.Int64
 }
 
-// relaxGC makes collections rare: the populations below are many goroutines with
-// little memory, and scanning their stacks would take most of the time.
-func relaxGC(t *testing.T) {
-	old := debug.SetGCPercent(1000)
-	t.Cleanup(func() { debug.SetGCPercent(old) })
-}
-
 func newSite(t *testing.T, server *hubspottest.Server, cfg hubspot.TokensConfig, options ...hubspot.ClientOption) *site {
 	t.Helper()
 	s := &site{t: t, hubspot: server, log: &logLines{}}
@@ -73,6 +66,17 @@ func newSite(t *testing.T, server *hubspottest.Server, cfg hubspot.TokensConfig,
 		_ = snippet.Render(r.Context(), w)
 	}))
 	return s
+}
+
+// simulation begins a test that lets a population browse. Such tests take up to
+// minutes under the race detector: -short leaves them out. Collections are made
+// rare, since scanning so many stacks would take most of the time.
+func simulation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short")
+	}
+	old := debug.SetGCPercent(1000)
+	t.Cleanup(func() { debug.SetGCPercent(old) })
 }
 
 // pageWriter is a ResponseWriter that is cheap enough for millions of pages.
@@ -254,7 +258,7 @@ func TestHerdMakesOneCall(t *testing.T) {
 // TestStorm: everybody comes back at nine on Monday, after a deploy emptied the
 // caches.
 func TestStorm(t *testing.T) {
-	relaxGC(t)
+	simulation(t)
 	const visitors, pace, burst = 10_000, 10.0, 50
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
@@ -326,7 +330,7 @@ func TestStorm(t *testing.T) {
 
 // TestDays: one visitor looks at a page every minute for a week.
 func TestDays(t *testing.T) {
-	relaxGC(t)
+	simulation(t)
 	const days = 7
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
@@ -353,7 +357,7 @@ func TestDays(t *testing.T) {
 // TestOutage: HubSpot is down for three hours, in three ways, while most tokens
 // come to the age of renewal; some visitors are new.
 func TestOutage(t *testing.T) {
-	relaxGC(t)
+	simulation(t)
 	const visitors, newcomers = 1_000, 100
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
@@ -430,7 +434,7 @@ func TestOutage(t *testing.T) {
 
 // TestAccountError: the access token is revoked, and replaced after an hour.
 func TestAccountError(t *testing.T) {
-	relaxGC(t)
+	simulation(t)
 	const visitors = 200
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
@@ -604,7 +608,7 @@ func TestInvalidateBeatsCallInFlight(t *testing.T) {
 
 // TestBounds sends a million visitors through a cache for 50,000.
 func TestBounds(t *testing.T) {
-	relaxGC(t)
+	simulation(t)
 	const visitors, limit = 1_000_000, 50_000
 	value := strings.Repeat("x", 400) // as long as HubSpot's tokens are
 	creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
@@ -651,7 +655,7 @@ func TestBounds(t *testing.T) {
 // invalidations, changed names and renewals. view fails the test on any page
 // with somebody else's token.
 func TestWrongIdentity(t *testing.T) {
-	relaxGC(t)
+	simulation(t)
 	const visitors, requests = 2_000, 1_000_000
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()

@@ -160,8 +160,8 @@ func TestStoreOnRealServers(t *testing.T) {
 }
 
 func clusterWhole(ctx context.Context, node *redis.Client) bool {
-	slots, err := node.ClusterSlots(ctx).Result()
-	if err != nil || len(slots) != 2 {
+	shards, err := node.ClusterShards(ctx).Result()
+	if err != nil || len(shards) != 2 {
 		return false
 	}
 	// The nodes answer for each other's keys only when they are sure of the state.

@@ -39,12 +39,12 @@ type site struct {
 	url     string
 	chat    *middleware.Middleware
 
-	head, body string            // added to every page
-	header     map[string]string // of every page; NONCE is replaced
-	options    []snippet.Option
-	files      map[string]string // served as they are
-	charset    string            // of pages
-	wrap       func(http.Handler) http.Handler
+	head, body, foot string            // added to every page: foot behind the chat
+	header           map[string]string // of every page; NONCE is replaced
+	options          []snippet.Option
+	files            map[string]string // served as they are
+	charset          string            // of pages
+	wrap             func(http.Handler) http.Handler
 
 	mu       sync.Mutex
 	sessions map[string]string
@@ -188,7 +188,7 @@ var layout = template.Must(template.New("page").Funcs(template.FuncMap{"raw": fu
 	`<!doctype html><html><head><title>{{.Path}}</title>{{raw .Head}}</head>
 <body><h1>{{.Path}}</h1><nav><a id="to-a" href="/a">a</a> <a id="to-b" href="/b">b</a> <a id="to-help" href="/help">help</a>
 <a id="to-logout" href="/logout">log out</a> <a id="to-first" href="/login?as=first@example.com">first</a> <a id="to-second" href="/login?as=second@example.com">second</a></nav>
-{{raw .Body}}{{.Chat}}</body></html>`))
+{{raw .Body}}{{.Chat}}{{raw .Foot}}</body></html>`))
 
 func (s *site) servePage(w http.ResponseWriter, r *http.Request) {
 	if content, ok := s.files[r.URL.Path]; ok {
@@ -208,7 +208,7 @@ func (s *site) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 	var b strings.Builder
 	if err := layout.Execute(&b, map[string]any{
-		"Path": r.URL.Path, "Head": s.head, "Body": s.body, "Chat": snippet.HTML(ctx, s.options...),
+		"Path": r.URL.Path, "Head": s.head, "Body": s.body, "Foot": s.foot, "Chat": snippet.HTML(ctx, s.options...),
 	}); err != nil {
 		s.t.Error(err)
 	}

@@ -147,6 +147,8 @@ func TestHangingWork(t *testing.T) {
 	})
 }
 
+func write(m map[string]int) { m["a"] = 1 }
+
 func TestPanicsAndGoexitBecomeErrors(t *testing.T) {
 	private := "ada@example.com"
 	for name, tt := range map[string]struct {
@@ -155,7 +157,7 @@ func TestPanicsAndGoexitBecomeErrors(t *testing.T) {
 	}{
 		"panic with a string": {func(context.Context) (int, error) { panic(private) }, isPanic("panic with a string", private)},
 		"panic with an error": {func(context.Context) (int, error) { panic(errors.New(private)) }, isPanic("panic with a *errors.errorString", private)},
-		"nil map": {func(context.Context) (int, error) { var m map[string]int; m["a"] = 1; return 0, nil },
+		"nil map": {func(context.Context) (int, error) { write(nil); return 0, nil },
 			isPanic("panic: assignment to entry in nil map", private)},
 		"panic with nil": {func(context.Context) (int, error) { panic(nil) }, isPanic("panic", private)},
 		"Goexit":         {func(context.Context) (int, error) { runtime.Goexit(); return 0, nil }, func(err error) bool { return errors.Is(err, flight.ErrGoexit) }},
