@@ -84,7 +84,7 @@ func run(m *testing.M) int {
 		chromedp.Flag("disable-features", "IsolateOrigins,site-per-process,Translate,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"),
 		// HubSpot's host names, for the tests that need them, and no others.
 		chromedp.Flag("host-resolver-rules", fmt.Sprintf(
-			"MAP *.hs-scripts.com %[1]s,MAP *.usemessages.com %[1]s,MAP *.hubspot.com %[1]s,MAP static.hsappstatic.net %[1]s,MAP shop.test %[2]s",
+			"MAP *.hs-scripts.com %[1]s,MAP *.usemessages.com %[1]s,MAP *.hubspot.com %[1]s,MAP static.hsappstatic.net %[1]s,MAP shop.test %[2]s,MAP *.shop.test %[2]s",
 			hubspotHosts.addr(), shopHost.addr())),
 		chromedp.Flag("ignore-certificate-errors", true),
 		chromedp.WindowSize(1200, 900),

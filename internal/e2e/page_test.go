@@ -163,8 +163,8 @@ func TestBackAfterSignOut(t *testing.T) {
 }
 
 // TestRestoredPage: the back/forward cache keeps the page whole, with the widget
-// of the visitor who has signed out since. Headless browsers with a debugger
-// attached do not use that cache: the event it sends is dispatched instead.
+// of the visitor who has signed out since. Browsers keep a no-store page there at
+// their own discretion: the test dispatches the event that they send.
 func TestRestoredPage(t *testing.T) {
 	s := newSite(t, withSwapper)
 	tb := newTab(t)

@@ -57,7 +57,6 @@ type configure struct {
 	middleware []middleware.Option
 	listen     func(http.Handler) *httptest.Server
 	emulator   *hubspottest.Server
-	http       *http.Client
 }
 
 func newSite(t *testing.T, with ...func(*site, *configure)) *site {

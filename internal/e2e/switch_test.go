@@ -2,9 +2,13 @@ package e2e_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"testing"
 	"time"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 )
 
 // swapper is a page's script that runs the snippet of another visitor in the
@@ -155,36 +159,70 @@ func TestSameVisitorAgain(t *testing.T) {
 	tb.noExceptions()
 }
 
+// onShopTest serves a site at https://www.shop.test too, where the widget's cookies
+// are those of the whole domain.
+func onShopTest(t *testing.T) func(*site, *configure) {
+	return func(_ *site, c *configure) {
+		c.listen = func(h http.Handler) *httptest.Server {
+			shopHost.serve(t, h)
+			return httptest.NewServer(h)
+		}
+	}
+}
+
+func (tb *tab) utk() string {
+	tb.t.Helper()
+	return eval[string](tb, `(document.cookie.match(/messagesUtk=([^;]*)/) || ["", ""])[1]`)
+}
+
 // TestCookiesOfAnotherVisitor: what an anonymous visitor began goes on after
 // signing in; it is gone when the visitor signs out or is another one.
 func TestCookiesOfAnotherVisitor(t *testing.T) {
-	s := newSite(t)
-	tb := newTab(t)
-	utk := func() string {
-		return eval[string](tb, `(document.cookie.match(/messagesUtk=([^;]*)/) || ["", ""])[1]`)
+	for _, host := range []string{"127.0.0.1", "www.shop.test"} {
+		t.Run(host, func(t *testing.T) {
+			hs := hubspottest.NewServer(t)
+			hubspotHosts.serve(t, hs.Handler())
+			s := newSite(t, onShopTest(t), func(_ *site, c *configure) {
+				c.emulator = hs
+				if host != "127.0.0.1" {
+					c.hubspot.LoaderURL = "//js.hs-scripts.com"
+				}
+			})
+			base := s.url
+			if host != "127.0.0.1" {
+				base = "https://" + host
+			}
+			tb := newTab(t)
+			tb.open(base + "/")
+			tb.settled()
+			tb.say("before signing in")
+			anonymous := tb.utk()
+			if anonymous == "" {
+				t.Fatal("the anonymous visitor has no messagesUtk")
+			}
+			tb.open(base + "/login?as=" + first)
+			tb.settled()
+			if got := tb.utk(); got != anonymous {
+				t.Errorf("signing in changed messagesUtk from %q to %q: the chat begun before is lost", anonymous, got)
+			}
+			s.endSessions() // no log-out page is seen
+			tb.open(base + "/")
+			tb.settled()
+			if got := tb.utk(); got == anonymous || got == "" {
+				t.Errorf("the page after the session ended has the messagesUtk from before (%q)", got)
+			}
+			if got := tb.thread(); len(got) != 0 {
+				t.Errorf("it shows the thread %q", got)
+			}
+
+			// The log-out of the server alone, with no page of its own.
+			eval[any](tb, `fetch("/logout", {redirect: "manual"})`)
+			if got := tb.utk(); got != "" {
+				t.Errorf("the log-out left messagesUtk=%s", got)
+			}
+			tb.noExceptions()
+		})
 	}
-	tb.open(s.url + "/")
-	tb.settled()
-	tb.say("before signing in")
-	anonymous := utk()
-	if anonymous == "" {
-		t.Fatal("the anonymous visitor has no messagesUtk")
-	}
-	tb.open(s.url + "/login?as=" + first)
-	tb.settled()
-	if got := utk(); got != anonymous {
-		t.Errorf("signing in changed messagesUtk from %q to %q: the chat begun before is lost", anonymous, got)
-	}
-	s.endSessions() // no log-out page is seen
-	tb.open(s.url + "/")
-	tb.settled()
-	if got := utk(); got == anonymous || got == "" {
-		t.Errorf("the page after the session ended has the messagesUtk from before (%q)", got)
-	}
-	if got := tb.thread(); len(got) != 0 {
-		t.Errorf("it shows the thread %q", got)
-	}
-	tb.noExceptions()
 }
 
 // TestSharedComputer: the first visitor's session ends on the server only, then
