@@ -12,6 +12,7 @@
 //   settings  for hsConversationsSettings
 //   identity  {identificationEmail, identificationToken}, if there is a token
 //   visitor   fingerprint of the page's visitor, "" for the anonymous
+//   at        when the server rendered it, in milliseconds
 //   renew     seconds until the token should be asked for again
 //   endpoint  where to ask for the identity, if anywhere
 //   late      the token was not there in time: ask before loading
@@ -48,6 +49,7 @@
     let waiting;         // for a late identity: nothing loads before it is known
     let swapped;         // the document shows another page than when the widget loaded
     let turn = 0;        // of questions to the endpoint: an answer to an earlier one is ignored
+    let latest = 0;      // at of the youngest page so far
     let resetAt = 0, renewAt, pendingSince, timer;
 
     const write = () => {
@@ -129,6 +131,7 @@
         if (mine != turn) return;
         turn++;
         waiting = 0;
+        latest++; // the pages so far are older than this answer
         if (!answer) return renewIn(300), step(); // what is known stays; ask again later
         const [visitor, expires, identity] = answer;
         belongs(visitor);
@@ -154,9 +157,13 @@
     return {
       // show is for a page of the server's.
       show: (next) => {
-        page = next;
-        turn++;
         swapped = captured != null;
+        // Turbo and htmx bring back pages that they kept: whose chat those had does
+        // not matter any more.
+        if (next.at < latest) return step();
+        page = next;
+        latest = page.at;
+        turn++;
         const visitor = page.visitor, late = page.late && page.endpoint;
         belongs(visitor);
         renewIn(page.renew);

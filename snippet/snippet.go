@@ -149,6 +149,7 @@ type page struct {
 	Settings settings    `json:"settings"`
 	Identity *identified `json:"identity,omitempty"`
 	Visitor  string      `json:"visitor"`
+	At       int64       `json:"at"`
 	Renew    int         `json:"renew,omitempty"`
 	Endpoint string      `json:"endpoint,omitempty"`
 	Late     bool        `json:"late,omitempty"`
@@ -163,7 +164,7 @@ type identified struct {
 }
 
 func write(ctx context.Context, b *bytes.Buffer, o *options) {
-	p := page{Debug: o.debug}
+	p := page{At: time.Now().UnixMilli(), Debug: o.debug}
 	loader := ""
 	if r, ok := identity.From(ctx); ok {
 		chat := r.Chat()

@@ -70,6 +70,37 @@ func TestTurbo(t *testing.T) {
 	tb.noExceptions()
 }
 
+// TestTurboBackAfterSignOut: Turbo keeps the pages it leaves, and shows them again
+// without asking the server; their scripts run again, with the visitor of then.
+func TestTurboBackAfterSignOut(t *testing.T) {
+	turbo := vendored(t, "@hotwired/turbo/dist/turbo.es2017-umd.js")
+	s := newSite(t, func(s *site, _ *configure) {
+		s.files["/turbo.js"] = turbo
+		s.head = `<script src="/turbo.js"></script>`
+	})
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.mark()
+	tb.converged(s, first)
+	tb.do(`document.getElementById("to-logout").click()`)
+	tb.until("signed out", `location.pathname == "/" && document.querySelector("h1").textContent == "/"`)
+	tb.converged(s, "")
+	before := len(s.hubspot.WidgetLoads())
+	tb.do("history.back()")
+	tb.until("the page before is back", `document.querySelector("h1").textContent == "/account"`)
+	tb.converged(s, "")
+	tb.wantSameDocument()
+	for _, load := range s.hubspot.WidgetLoads()[before:] {
+		if load.Email != "" {
+			t.Errorf("the page that Turbo kept asked for the chat of %s", load.Email)
+		}
+	}
+	if got := tb.identity(); got != "" {
+		t.Errorf("it names %s", got)
+	}
+	tb.noExceptions()
+}
+
 // TestHtmx swaps the body and a fragment that contains the snippet.
 func TestHtmx(t *testing.T) {
 	htmx := vendored(t, "htmx.org/dist/htmx.min.js")
