@@ -72,9 +72,12 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 		return nil, err
 	}
 	if c.http == nil {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConnsPerHost = 16 // calls come in bursts to this one host
-		c.http = &http.Client{Transport: transport}
+		c.http = &http.Client{} // with http.DefaultTransport, where the application replaced it by a kind of its own
+		if transport, ok := http.DefaultTransport.(*http.Transport); ok {
+			transport = transport.Clone()
+			transport.MaxIdleConnsPerHost = 16 // calls come in bursts to this one host
+			c.http.Transport = transport
+		}
 	}
 	own := *c.http
 	// The credential must not travel to wherever an answer points.
@@ -111,7 +114,7 @@ func (c *Client) CreateToken(ctx context.Context, v Visitor) (Token, error) {
 	call, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	token, err := c.post(call, v, body)
-	if pause, ok := retryWait(err); ok && !attemptFrom(ctx).single && wait.Sleep(call, pause) {
+	if pause, ok := retryWait(err); ok && attemptFrom(ctx).retries(err) && wait.Sleep(call, pause) {
 		token, err = c.post(call, v, body)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -214,6 +217,7 @@ func retryWait(err error) (time.Duration, bool) {
 // interface. It travels in the context, so that it also passes through a
 // Creator that somebody wrapped around a Client.
 type attempt struct {
+	paced  bool // made by Tokens, behind its gate
 	single bool // no quick retry: this call only probes whether HubSpot is back
 	limits limits
 }
@@ -225,6 +229,12 @@ type limits struct {
 }
 
 type attemptKey struct{}
+
+// retries reports whether the client may try again by itself. Where Tokens asks, a
+// 429 goes back at once: the gate has to hear of it before more calls pass.
+func (a *attempt) retries(err error) bool {
+	return !a.single && (!a.paced || !errors.Is(err, ErrRateLimited))
+}
 
 func withAttempt(ctx context.Context, a *attempt) context.Context {
 	return context.WithValue(ctx, attemptKey{}, a)

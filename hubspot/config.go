@@ -190,7 +190,7 @@ func headerSafe(credential string) bool {
 
 func isAPIURL(s string) bool {
 	u, err := url.Parse(s)
-	if err != nil || !plainURL(u) {
+	if err != nil || !plainURL(u) || strings.Contains(s, "#") {
 		return false
 	}
 	// The credential travels in a header: in the clear only within this machine.
@@ -199,11 +199,11 @@ func isAPIURL(s string) bool {
 
 func isLoaderURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && plainURL(u) && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "")
+	return err == nil && plainURL(u) && !strings.Contains(s, "#") && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "")
 }
 
 func plainURL(u *url.URL) bool {
-	return u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+	return u.Hostname() != "" && u.User == nil && u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
 }
 
 func isLoopback(host string) bool {

@@ -33,9 +33,9 @@ func classify(err error) class {
 		return classNone // a caller that left says nothing about HubSpot
 	case errors.Is(err, ErrInvalidVisitor):
 		return classVisitor
-	case errors.Is(err, ErrUnauthorized), errors.Is(err, ErrForbidden):
+	case errors.Is(err, ErrUnauthorized), errors.Is(err, ErrForbidden), errors.Is(err, ErrMissingScope):
 		return classAccount
-	case errors.Is(err, ErrRateLimited), errors.As(err, &api) && api.StatusCode == statusMigrating:
+	case errors.Is(err, ErrRateLimited), errors.Is(err, ErrDailyLimit), errors.As(err, &api) && api.StatusCode == statusMigrating:
 		return classLimit
 	case errors.Is(err, ErrUnavailable), !errors.As(err, &api):
 		return classOutage

@@ -24,8 +24,12 @@ type entry struct {
 // deploy) are not renewed together: between 82 and 85 % of the life. Renewed
 // before 80 %, a visitor would cost more than 2.5 calls a day; at 85 %, an outage
 // of an hour and more passes before the margin.
-func newEntry(token Token, now time.Time) *entry {
+//
+// A large margin brings the moment forward: some of the time in which the token
+// is handed out has to be left for the renewal.
+func newEntry(token Token, now time.Time, margin time.Duration) *entry {
 	life := lifeOf(token)
+	life = min(life, (life-margin)*100/94)
 	return &entry{token: token, born: now, softAge: wait.Between(life*82/100, life*85/100+1)}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"time"
 
@@ -18,6 +19,8 @@ func (t *Tokens) fly(ctx context.Context, key string, v Visitor, old *entry) (To
 	// The generation is part of the flight's key: nobody who asks after an
 	// Invalidate joins a flight from before it.
 	generation := t.cache.Generation(key)
+	// The flight outlives the caller, whose map may change.
+	v.AgentContext = maps.Clone(v.AgentContext)
 	flightKey := strconv.FormatUint(generation, 36) + " " + key
 	token, shared, err := t.flights.Do(ctx, flightKey, flightLimit, func(ctx context.Context) (Token, error) {
 		return t.get(ctx, key, v, old, generation)
@@ -52,7 +55,7 @@ func (t *Tokens) get(ctx context.Context, key string, v Visitor, old *entry, gen
 // keep puts token into memory, unless it was invalidated on the way.
 func (t *Tokens) keep(key string, token Token, generation uint64) bool {
 	now := time.Now()
-	return t.cache.Add(key, newEntry(token, now), token.ExpiresAt().Sub(now)-t.margin, generation)
+	return t.cache.Add(key, newEntry(token, now, t.margin), token.ExpiresAt().Sub(now)-t.margin, generation)
 }
 
 // mint makes the one call to HubSpot, when its turn comes, and draws the
@@ -85,7 +88,7 @@ func (t *Tokens) call(ctx context.Context, v Visitor, trial bool) (Token, limits
 		limits limits
 	}
 	got, err := flight.Guard(ctx, func(ctx context.Context) (answer, error) {
-		a := &attempt{single: trial}
+		a := &attempt{paced: true, single: trial}
 		token, err := t.creator.CreateToken(withAttempt(ctx, a), v)
 		return answer{token, a.limits}, err
 	})

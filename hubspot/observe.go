@@ -3,6 +3,7 @@ package hubspot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -91,9 +92,16 @@ type observer struct {
 }
 
 func (t *Tokens) emit(e Event) {
-	if t.callback != nil {
-		t.callback(e)
+	if t.callback == nil {
+		return
 	}
+	// Some events happen on goroutines where a panic would end the process.
+	defer func() {
+		if p := recover(); p != nil {
+			t.logOnce(slog.LevelError, "observer", "hubspot: the Observer panicked", slog.String("panic", fmt.Sprintf("%T", p)))
+		}
+	}()
+	t.callback(e)
 }
 
 func (t *Tokens) minted(key string, renewal bool, took time.Duration, err error) {

@@ -157,7 +157,7 @@ func (t *Tokens) fromStore(ctx context.Context, key string, v Visitor, old *entr
 		needed = fresh
 	}
 	now := time.Now()
-	if newEntry(token, now).freshness(now, t.margin) < needed {
+	if newEntry(token, now, t.margin).freshness(now, t.margin) < needed {
 		t.stats.storeMisses.Add(1)
 		return Token{}, false
 	}
@@ -174,8 +174,9 @@ func (t *Tokens) toStore(key string, token Token, generation uint64) {
 	go func() {
 		ctx, name := context.Background(), t.sealer.Name(key)
 		err := t.store.set(ctx, name, token, ttl)
-		// An Invalidate since then may have deleted before this wrote.
-		if err == nil && t.cache.Generation(key) != generation {
+		// An Invalidate since then may have deleted before this wrote, and a write
+		// that was too late for its limit may have been done all the same.
+		if t.cache.Generation(key) != generation {
 			err = t.store.delete(ctx, name)
 		}
 		if err != nil && !errors.Is(err, errStoreResting) {

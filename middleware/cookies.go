@@ -35,7 +35,7 @@ func (m *Middleware) ClearCookies(w http.ResponseWriter, r *http.Request) {
 	}
 	visitor := m.newRequest(r.Context(), w.Header(), r).visitor
 	if q, ok := identity.From(r.Context()); ok {
-		visitor = q.Visitor // known from before the session ended
+		visitor = q.Visitor // known from before the session ended, if it was looked at
 	}
 	if v, ok := visitor(); ok {
 		m.tokens.Invalidate(r.Context(), v)

@@ -47,6 +47,8 @@ func (m *Middleware) TokenHandler() http.Handler {
 	return http.HandlerFunc(m.serveToken)
 }
 
+var errWrongToken = errors.New("middleware: the token source's token is empty or for another visitor")
+
 func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "private, no-store")
@@ -73,6 +75,9 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 	case a = <-q.token():
 	case <-ctx.Done():
 		a.err = ctx.Err()
+	}
+	if a.err == nil && (a.token.Reveal() == "" || a.token.Email() != v.Email) {
+		a.err = errWrongToken // fail closed, as pages do
 	}
 	switch {
 	case errors.Is(a.err, hubspot.ErrInvalidVisitor):

@@ -191,14 +191,21 @@ func build(options []Option) *Middleware {
 // visitor, it also marks the response as private and begins to fetch the token,
 // while next does its work.
 //
-// It does not wrap the ResponseWriter.
+// It does not wrap the ResponseWriter. So it cannot see what is written to another
+// one: whatever buffers responses, such as http.TimeoutHandler, belongs outside.
+// And where a handler fetches HTML parts by requests that ask for */*, without
+// htmx's HX-Request, the privacy headers are set by the snippet: render such parts
+// into a buffer before you write them.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel() // ends the wait for a token that the page did not ask for
 		q := m.newRequest(ctx, w.Header(), r)
 		if opensPage(r) {
-			q.prepare()
+			q.protect()
+			q.begin()
+		} else if fetchesPage(r) {
+			q.protect()
 		}
 		next.ServeHTTP(w, r.WithContext(identity.With(ctx, q.shared())))
 	})
@@ -217,6 +224,15 @@ func opensPage(r *http.Request) bool {
 		return takesHTML(r)
 	}
 	return false
+}
+
+// fetchesPage tells the requests by which Turbo, htmx and their like get HTML:
+// it may carry the chat, and caches have to know before it is written.
+func fetchesPage(r *http.Request) bool {
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "empty" {
+		return false
+	}
+	return takesHTML(r) || r.Header.Get("HX-Request") == "true"
 }
 
 func takesHTML(r *http.Request) bool {

@@ -52,11 +52,16 @@ func (q *request) shared() *identity.Request {
 	}
 }
 
-// prepare is for a page that is being opened: the sooner the token is asked for,
-// the less the page waits.
-func (q *request) prepare() {
+// protect marks the response as this visitor's own, if it may be identified.
+func (q *request) protect() {
 	if _, ok := q.visitor(); ok && q.consent() {
 		protect(q.header)
+	}
+}
+
+// begin asks for the token: the sooner, the less the page waits.
+func (q *request) begin() {
+	if _, ok := q.visitor(); ok && q.consent() {
 		q.token()
 	}
 }
@@ -73,7 +78,7 @@ func (q *request) decide() identity.Chat {
 	}
 	// Fail closed: what a cache hands to others must not carry a token.
 	if sharable(q.header) {
-		q.m.logger.WarnContext(q.ctx, "middleware: a page that caches may share (Cache-Control) does not identify its visitor", "path", q.http.URL.Path)
+		q.m.logger.WarnContext(q.ctx, "middleware: a page that caches may share (Cache-Control) does not identify its visitor")
 		return identity.Chat{}
 	}
 	protect(q.header)

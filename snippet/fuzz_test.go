@@ -148,7 +148,7 @@ func FuzzHTML(f *testing.F) {
 		if diff := cmp.Diff(settings, fields["settings"]); diff != "" {
 			t.Errorf("settings (-want +got):\n%s", diff)
 		}
-		names := []string{"settings", "visitor"}
+		names := []string{"at", "settings", "visitor"}
 		if identity != nil {
 			names = append([]string{"identity"}, names...)
 		}

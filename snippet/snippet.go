@@ -164,7 +164,12 @@ type identified struct {
 }
 
 func write(ctx context.Context, b *bytes.Buffer, o *options) {
-	p := page{At: time.Now().UnixMilli(), Debug: o.debug}
+	if ctx == nil || ctx.Err() != nil {
+		// Nobody waits for this page any more, and its headers may be in use by
+		// whoever answered instead (http.TimeoutHandler).
+		return
+	}
+	p := page{Debug: o.debug}
 	loader := ""
 	if r, ok := identity.From(ctx); ok {
 		chat := r.Chat()
@@ -191,6 +196,7 @@ func write(ctx context.Context, b *bytes.Buffer, o *options) {
 	if o.load == LoadIdle || o.load == LoadInteraction {
 		p.Loader, p.When = loader, o.load
 	}
+	p.At = time.Now().UnixMilli()
 	p.Settings = settings{false, o.settings}
 	if nonce != "" || o.scriptPath != "" {
 		p.Settings.AvoidInlineStyles = true // the policy would block them

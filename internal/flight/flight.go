@@ -40,8 +40,10 @@ type Group[V any] struct{ flights singleflight.Group }
 // tells that the result went to more than one caller. When ctx ends first, the
 // error is ctx's and the work goes on.
 func (g *Group[V]) Do(ctx context.Context, key string, limit time.Duration, work func(context.Context) (V, error)) (v V, shared bool, err error) {
+	// Here and not in the flight, where a panic would be the process's.
+	detached := context.WithoutCancel(ctx)
 	done := g.flights.DoChan(key, func() (any, error) {
-		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		own, cancel := context.WithTimeout(detached, limit)
 		defer cancel()
 		return Guard(own, work)
 	})

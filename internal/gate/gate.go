@@ -29,7 +29,7 @@ const troublesToClose = 5
 // Gate may be used concurrently.
 type Gate struct {
 	limiter  *rate.Limiter
-	onChange func(open bool) // called under mu: must not call back
+	onChange func(open bool) // called without mu: it may be the application's code
 
 	mu          sync.Mutex
 	closed      bool
@@ -84,8 +84,9 @@ func (g *Gate) Enter(ctx context.Context, deadline time.Time) (*Pass, error) {
 		pass.Leave(Outcome{})
 		return nil, ErrNoRoom
 	}
-	if !pass.Trial && g.isClosed() { // while this call waited
-		return nil, ErrClosed
+	if err := g.changed(pass.Trial); err != nil { // while this call waited
+		pass.Leave(Outcome{})
+		return nil, err
 	}
 	return pass, nil
 }
@@ -122,19 +123,34 @@ func (g *Gate) knock() (pass *Pass, pause time.Duration, err error) {
 	return &Pass{g, g.closed}, g.pausedUntil.Sub(now), nil
 }
 
-func (g *Gate) isClosed() bool {
+func (g *Gate) changed(trial bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.closed
+	switch {
+	case g.closed && !trial:
+		return ErrClosed
+	case time.Now().Before(g.pausedUntil):
+		return ErrNoRoom
+	}
+	return nil
 }
 
 // Leave ends a pass with what the call told.
 func (p *Pass) Leave(o Outcome) {
 	g := p.gate
+	was, is := g.conclude(p.Trial, o)
+	if was != is {
+		g.onChange(!is)
+	}
+}
+
+// conclude reports whether the gate was closed and is.
+func (g *Gate) conclude(trial bool, o Outcome) (was, is bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if p.Trial {
+	was = g.closed
+	if trial {
 		g.trial = false
 	}
 	if o.Pause > 0 {
@@ -144,17 +160,18 @@ func (p *Pass) Leave(o Outcome) {
 	case Well:
 		g.troubles = 0
 		// Calls that were under way when the gate closed do not open it.
-		if p.Trial {
+		if trial {
 			g.open(now)
 		}
 	case Trouble:
 		g.troubles++
-		if p.Trial || g.troubles >= troublesToClose {
+		if trial || g.troubles >= troublesToClose {
 			g.close(now, wait.Between(10*time.Second, 30*time.Second))
 		}
 	case Close:
 		g.close(now, o.For)
 	}
+	return was, g.closed
 }
 
 func (g *Gate) open(now time.Time) {
@@ -162,15 +179,11 @@ func (g *Gate) open(now time.Time) {
 	// The pace starts from nothing: everybody waited, and a saved-up burst would
 	// meet HubSpot in its first good moment.
 	g.limiter.ReserveN(now, max(0, int(g.limiter.TokensAt(now))))
-	g.onChange(true)
 }
 
 func (g *Gate) close(now time.Time, d time.Duration) {
 	if until := now.Add(d); until.After(g.closedUntil) {
 		g.closedUntil = until
 	}
-	if !g.closed {
-		g.closed = true
-		g.onChange(false)
-	}
+	g.closed = true
 }

@@ -19,6 +19,9 @@ import (
 // shardSize is how many values one go-cache holds at most.
 const shardSize = 4096
 
+// maxShards bounds what an empty cache costs; beyond it shards grow.
+const maxShards = 1024
+
 // sweepPerAdd is how many expired values an Add takes out: more than the one it
 // puts in, so that a cache full of them empties.
 const sweepPerAdd = 2
@@ -59,7 +62,7 @@ type node[V any] struct {
 func New[V any](limit int) *Cache[V] {
 	limit = max(limit, 1)
 	count := 1
-	for limit > count*shardSize {
+	for limit > count*shardSize && count < maxShards {
 		count *= 2
 	}
 	c := &Cache[V]{seed: maphash.MakeSeed(), shards: make([]shard[V], count)}
@@ -156,7 +159,7 @@ func (c *Cache[V]) Evictions() int64 { return c.evictions.Load() }
 
 func (c *Cache[V]) locate(key string) (s *shard[V], slot int) {
 	h := maphash.String(c.seed, key)
-	return &c.shards[h&uint64(len(c.shards)-1)], int(h>>32) % 256
+	return &c.shards[h&uint64(len(c.shards)-1)], int(h >> 32 & 255)
 }
 
 // sweep takes out what is too much and some of what has expired; it returns how

@@ -1,0 +1,221 @@
+package hubspot_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+)
+
+// Each of these went wrong once.
+
+func TestObserverThatAsksForTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tokens *hubspot.Tokens
+		creator := creatorFunc(func(context.Context, hubspot.Visitor) (hubspot.Token, error) {
+			return hubspot.Token{}, &hubspot.APIError{StatusCode: 401}
+		})
+		var closed atomic.Int64
+		tokens, err := hubspot.NewTokens(creator, hubspot.TokensConfig{
+			Logger: slog.New(slog.DiscardHandler),
+			Observer: func(e hubspot.Event) {
+				if e.Kind == hubspot.EventGateClosed {
+					closed.Add(1)
+					_, _ = tokens.Token(context.Background(), visitorNo(2)) // must not meet the gate's own lock
+				}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tokens.Token(t.Context(), visitorNo(1)); !errors.Is(err, hubspot.ErrUnauthorized) {
+			t.Errorf("got %v", err)
+		}
+		if closed.Load() != 1 {
+			t.Errorf("the gate closed %d times, want once", closed.Load())
+		}
+	})
+}
+
+func TestObserverThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			return hubspot.NewToken("t", v.Email, time.Now()), nil
+		})
+		tokens, err := hubspot.NewTokens(creator, hubspot.TokensConfig{
+			Logger:   slog.New(slog.DiscardHandler),
+			Observer: func(hubspot.Event) { panic("observer") },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tokens.Token(t.Context(), visitorNo(1)); err != nil {
+			t.Errorf("the visitor pays for it: %v", err)
+		}
+	})
+}
+
+// The client's own retries of a 429 were out of the gate's sight.
+func TestBurstLimitStopsEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := hubspottest.New()
+		defer server.Close()
+		server.SetOutage(&hubspottest.Fault{
+			Status: http.StatusTooManyRequests, Body: `{"policyName":"TEN_SECONDLY_ROLLING"}`, Header: http.Header{"Retry-After": {"2"}},
+			Latency: 50 * time.Millisecond,
+		})
+		s := newSite(t, server, hubspot.TokensConfig{CallsPerSecond: 10, Burst: 1})
+		each(100, func(i int) { s.view(visitorNo(i)) })
+		time.Sleep(1500 * time.Millisecond)
+		if got := len(server.Calls()); got != 1 {
+			t.Errorf("%d calls although the first was answered 429, want 1", got)
+		}
+		time.Sleep(10 * time.Second) // the flights that waited for their turn end
+	})
+}
+
+// With a large margin a token was used up before its time of renewal.
+func TestRenewalWithLargeMargin(t *testing.T) {
+	for _, margin := range []time.Duration{30 * time.Minute, 2 * time.Hour, 5 * time.Hour} {
+		t.Run(margin.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := hubspottest.New()
+				defer server.Close()
+				s := newSite(t, server, hubspot.TokensConfig{Margin: margin})
+				for range 11 * 60 {
+					s.view(visitorNo(0))
+					synctest.Wait()
+					time.Sleep(time.Minute)
+				}
+				if stats := s.tokens.Stats(); stats.Misses != 1 || stats.Renewals == 0 {
+					t.Errorf("%d misses, %d renewals; want only the first page to miss", stats.Misses, stats.Renewals)
+				}
+			})
+		})
+	}
+}
+
+// mapStore is a Store in memory that obeys its contexts.
+type mapStore struct{ records map[string][]byte }
+
+func (s *mapStore) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	v, ok := s.records[key]
+	return v, ok, ctx.Err()
+}
+
+func (s *mapStore) Set(ctx context.Context, key string, value []byte, _ time.Duration) error {
+	s.records[key] = value
+	return ctx.Err()
+}
+
+func (s *mapStore) Delete(ctx context.Context, key string) error {
+	if ctx.Err() == nil {
+		delete(s.records, key)
+	}
+	return ctx.Err()
+}
+
+// The browser leaves while its log-out is served.
+func TestInvalidateForClientThatLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := hubspottest.New()
+		defer server.Close()
+		store := &mapStore{map[string][]byte{}}
+		s := newSite(t, server, hubspot.TokensConfig{Store: store, StoreSecret: "0123456789abcdef0123456789abcdef"})
+		if !s.view(visitorNo(0)) {
+			t.Fatal("anonymous")
+		}
+		synctest.Wait()
+		if len(store.records) != 1 {
+			t.Fatalf("%d records, want 1", len(store.records))
+		}
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		s.tokens.Invalidate(gone, visitorNo(0))
+		if len(store.records) != 0 {
+			t.Error("the record is still there")
+		}
+	})
+}
+
+// An adapter wraps only the sentinel that says most.
+func TestSentinelsOfAdapters(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		most int // calls in five minutes of one page a second
+	}{
+		"daily limit":   {hubspot.ErrDailyLimit, 1},
+		"missing scope": {hubspot.ErrMissingScope, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var calls atomic.Int64
+				tokens, err := hubspot.NewTokens(creatorFunc(func(context.Context, hubspot.Visitor) (hubspot.Token, error) {
+					calls.Add(1)
+					return hubspot.Token{}, fmt.Errorf("another SDK: %w", tt.err)
+				}), hubspot.TokensConfig{Logger: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range 5 * 60 {
+					_, _ = tokens.Token(t.Context(), visitorNo(i))
+					time.Sleep(time.Second)
+				}
+				if got := int(calls.Load()); got > tt.most {
+					t.Errorf("%d calls in five minutes, want at most %d", got, tt.most)
+				}
+			})
+		})
+	}
+}
+
+func TestLimitsWithoutEnd(t *testing.T) {
+	if _, err := hubspot.NewTokens(creatorFunc(nil), hubspot.TokensConfig{MaxVisitors: math.MaxInt}); err != nil {
+		t.Error(err)
+	}
+}
+
+type roundTripper struct{ http.RoundTripper }
+
+// Tracing set-ups replace http.DefaultTransport by a kind of their own.
+func TestReplacedDefaultTransport(t *testing.T) {
+	old := http.DefaultTransport
+	t.Cleanup(func() { http.DefaultTransport = old })
+	http.DefaultTransport = roundTripper{old}
+	if _, err := hubspot.NewClient(hubspot.Config{AccessToken: hubspottest.AccessToken}); err != nil {
+		t.Error(err)
+	}
+}
+
+// The caller changes its map while the call is under way.
+func TestAgentContextBelongsToTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := make(chan string, 1)
+		tokens, err := hubspot.NewTokens(creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			time.Sleep(time.Second)
+			seen <- v.AgentContext["plan"]
+			return hubspot.NewToken("t", v.Email, time.Now()), nil
+		}), hubspot.TokensConfig{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := visitorNo(0)
+		v.AgentContext = map[string]string{"plan": "gold"}
+		ctx, leave := context.WithTimeout(t.Context(), time.Millisecond)
+		defer leave()
+		_, _ = tokens.Token(ctx, v)
+		v.AgentContext["plan"] = "none"
+		if got := <-seen; got != "gold" {
+			t.Errorf("the call sent %q", got)
+		}
+	})
+}
