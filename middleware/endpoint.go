@@ -70,6 +70,7 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	h.Set(fingerprintHeader, m.fingerprint(v)) // with a 503, too: another visitor is one without a token
 	var a answer
 	select {
 	case a = <-q.token():
@@ -90,7 +91,6 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Set("Content-Type", "application/json")
-	h.Set(fingerprintHeader, m.fingerprint(v))
 	// The client has left if this fails.
 	_ = json.NewEncoder(w).Encode(identification{a.token.Email(), a.token.Reveal(), a.token.ExpiresAt().UTC()})
 }

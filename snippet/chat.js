@@ -21,7 +21,9 @@
 //   debug     say in the console what is done
 // }
 (function (page) {
-  const w = window, d = document, SETTINGS = "hsConversationsSettings", NAME = "hubspotVisitor";
+  const w = window, d = document, now = Date.now, NAME = "hubspotVisitor";
+  const SETTINGS = "hsConversationsSettings", READY = "hsConversationsOnReady";
+  const EMAIL = "identificationEmail", TOKEN = "identificationToken";
 
   const log = (...what) => page.debug && console.log(NAME, ...what);
 
@@ -43,19 +45,20 @@
   // begin makes the one state of the document.
   const begin = () => {
     let owner;           // fingerprint of the visitor whom the page is for
-    let wanted;          // the identity that the widget shall have, {} for none…
+    let wanted;          // the identity that the widget shall have, if any…
     let wantedBy;        // …and whose it is: a fingerprint, "" for nobody's
     let captured;        // fingerprint that the widget loaded with, undefined before a load
     let waiting;         // for a late identity: nothing loads before it is known
     let swapped;         // the document shows another page than when the widget loaded
     let turn = 0;        // of questions to the endpoint: an answer to an earlier one is ignored
     let latest = 0;      // at of the youngest page so far
-    let resetAt = 0, renewAt, pendingSince, timer;
+    let calledAt = 0;    // when load or clear was called last
+    let tries = 0, renewAt, pendingSince, timer;
 
     const write = () => {
       const s = w[SETTINGS] = w[SETTINGS] || {};
-      delete s.identificationEmail;
-      delete s.identificationToken;
+      delete s[EMAIL];
+      delete s[TOKEN];
       Object.assign(s, page.settings, wanted);
     };
 
@@ -65,7 +68,8 @@
 
     const load = (widget) => {
       write();
-      log("load", captured = wantedBy);
+      calledAt = now();
+      log(captured = wantedBy); // whom it loads for
       widget.load();
       again(100);
     };
@@ -74,38 +78,43 @@
     const step = safely(() => {
       clearTimeout(timer);
       const hs = w.HubSpotConversations;
-      if (waiting || !hs) return;
-      const widget = hs.widget, status = widget.status(), now = Date.now(), wait = resetAt + 1100 - now;
+      // Somebody may replace the array of callbacks: look a few times, for a minute.
+      if (waiting || !hs) return hs || tries < 8 && again(250 << tries++);
+      const widget = hs.widget, status = widget.status(), wait = calledAt + 1100 - now();
+      const box = d.getElementById("hubspot-messages-iframe-container");
+      // The page swap took the container; what Turbo brings back is a lifeless copy.
+      const gone = swapped && !(box && box[NAME]);
       if (status.pending) {
-        pendingSince = pendingSince || now;
-        if (now - pendingSince > 1e4) { // stuck, after an error of the backend
+        pendingSince = pendingSince || now();
+        if (now() - pendingSince > 1e4) { // stuck, after an error of the backend
           widget.remove();
           pendingSince = 0;
         }
         return again(100);
       }
       pendingSince = 0;
+      if (captured === undefined && status.loaded) captured = ""; // HubSpot's code was quicker
       if (captured == null) load(widget);
-      else if (captured != wantedBy) {
+      // A container that is gone needs a load, and that a token that is still good.
+      else if (captured != wantedBy || gone && wantedBy && wait < -18e5) {
+        // A load or reset so soon after another would be throttled, and come back later.
         if (wait > 0) return again(wait);
-        log("reset");
-        resetAt = now;
+        calledAt = now();
         write();
         swapped = captured = null;
         hs.clear({ resetWidget: true });
         again(100);
       } else if (swapped) {
         swapped = 0;
-        if (status.loaded) {
-          if (d.getElementById("hubspot-messages-iframe-container")) return widget.refresh();
-          widget.remove(); // it believes it is loaded, but its container went with the old page
-        }
-        load(widget); // or there was no chat on the page before
-      }
+        if (status.loaded && !gone) return widget.refresh();
+        if (status.loaded) widget.remove(); // as it believes; or there was no chat on the page before
+        box && box.remove();
+        load(widget);
+      } else if (box) box[NAME] = 1;
     });
 
     const want = (identity, visitor) => {
-      wanted = identity || {};
+      wanted = identity;
       wantedBy = identity ? visitor : "";
       write();
       step();
@@ -113,19 +122,20 @@
 
     // belongs notes whom the browser is used by now. What another visitor left in
     // it goes; what an anonymous visitor left stays for when they sign in.
-    const belongs = (visitor) => {
+    const belongs = safely((visitor) => {
       const before = owner || stored();
       if (before && before != visitor) expireCookies();
       owner = visitor;
-      safely(() => visitor ? localStorage[NAME] = visitor : delete localStorage[NAME])();
-    };
+      visitor ? localStorage[NAME] = visitor : delete localStorage[NAME];
+    });
 
     const renewIn = (seconds) => {
-      renewAt = seconds && Date.now() + seconds * 1e3;
+      renewAt = seconds && now() + seconds * 1e3;
     };
 
-    // ask asks the server who is signed in; for 5 seconds.
-    const ask = () => {
+    // ask asks the server, if it can be asked, who is signed in; for 5 seconds.
+    const ask = async () => {
+      if (!page.endpoint) return;
       const mine = ++turn;
       const settle = (answer) => {
         if (mine != turn) return;
@@ -135,22 +145,28 @@
         if (!answer) return renewIn(300), step(); // what is known stays; ask again later
         const [visitor, expires, identity] = answer;
         belongs(visitor);
-        renewIn(expires && (new Date(expires) - Date.now()) / 1333); // after three quarters of what is left
+        renewIn(expires && (new Date(expires) - now()) / 1333); // after three quarters of what is left
         want(identity, visitor);
       };
       setTimeout(settle, 5e3);
-      return fetch(page.endpoint, { method: "POST" }).then((r) => r.status == 204 ? [""] : r.ok && r.json().then((id) => [
-        r.headers.get("Hubspot-Visitor") || "?", id.expiresAt, { identificationEmail: id.email, identificationToken: id.token },
-      ])).then(settle, () => settle());
+      return fetch(page.endpoint, { method: "POST", redirect: "manual" }).then((r) => {
+        const visitor = r.headers.get("Hubspot-Visitor") || "";
+        return r.status == 200 ? r.json().then((id) => [
+          visitor || "?", id.expiresAt, { [EMAIL]: id.email, [TOKEN]: id.token },
+        ])
+        // Nobody is signed in (204, or what the application's authentication answers),
+        // or somebody else, who has no token yet.
+        : (r.status < 429 || visitor && visitor != owner) && [visitor];
+      }).then(settle, () => settle());
     };
 
-    d.addEventListener("visibilitychange", () => d.hidden || Date.now() > renewAt && page.endpoint && ask());
+    d.addEventListener("visibilitychange", () => d.hidden || now() > renewAt && ask());
     w.addEventListener("pageshow", (e) => {
       // A page from the back/forward cache, of a visitor who is gone since.
-      if (e.persisted && owner && stored() != owner) {
+      if (e.persisted && stored() != owner) {
         owner = "";
         want();
-        page.endpoint && ask();
+        ask();
       }
     });
 
@@ -164,18 +180,19 @@
         page = next;
         latest = page.at;
         turn++;
-        const visitor = page.visitor, late = page.late && page.endpoint;
+        const visitor = page.visitor;
         belongs(visitor);
         renewIn(page.renew);
-        if (waiting = late && !swapped, late) ask();
-        const ready = w.hsConversationsOnReady = w.hsConversationsOnReady || [];
+        waiting = page.late && !swapped;
+        if (page.late) ask();
+        const ready = w[READY] = w[READY] || [];
         // First in the array: one of the others may throw.
         ready.includes(step) || ready.unshift(step);
         // The same visitor, whose token did not come this time, keeps the last one.
-        want(page.identity || visitor && visitor == wantedBy && wanted, visitor);
+        want(page.identity || visitor == wantedBy && wanted, visitor);
       },
       // refresh asks the server who is signed in now, for single page applications.
-      refresh: () => ask(),
+      refresh: ask,
     };
   };
 
@@ -184,7 +201,7 @@
     const id = "hs-script-loader";
     const add = safely(() => d.getElementById(id) || d.head.append(Object.assign(d.createElement("script"), { id, src: page.loader, nonce })));
     if (page.when == "idle") (w.requestIdleCallback || setTimeout)(add);
-    else ["pointerdown", "pointermove", "keydown", "scroll"].map((e) => w.addEventListener(e, add, { once: true }));
+    else "pointerdown pointermove keydown scroll".split(" ").map((e) => w.addEventListener(e, add, { once: true }));
   };
 
   safely(() => {

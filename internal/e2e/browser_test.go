@@ -298,12 +298,20 @@ func (tb *tab) say(text string) {
 }
 
 // thread is what the visitor sees of the chat.
-func (tb *tab) thread() (messages []string) {
+func (tb *tab) thread() []string {
 	tb.t.Helper()
-	if err := tb.inFrame(`[...document.querySelectorAll("#messages .visitor")].map((e) => e.textContent)`, &messages); err != nil {
-		tb.t.Fatal(err)
+	deadline := time.Now().Add(patience)
+	for {
+		var messages *[]string // null until the chat has read its thread
+		err := tb.inFrame(`document.body.dataset.identified ? [...document.querySelectorAll("#messages .visitor")].map((e) => e.textContent) : null`, &messages)
+		if err == nil && messages != nil {
+			return *messages
+		}
+		if time.Now().After(deadline) {
+			tb.t.Fatalf("the chat shows no thread: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	return messages
 }
 
 // noExceptions fails the test if a page's script threw.
