@@ -29,7 +29,7 @@ type entry struct {
 // is handed out has to be left for the renewal.
 func newEntry(token Token, now time.Time, margin time.Duration) *entry {
 	life := lifeOf(token)
-	life = min(life, (life-margin)*100/94)
+	life = max(0, min(life, (life-margin)*100/94)) // none at all: another replica's margin may be smaller
 	return &entry{token: token, born: now, softAge: wait.Between(life*82/100, life*85/100+1)}
 }
 

@@ -2,6 +2,7 @@ package hubspot_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -144,6 +145,48 @@ func TestInvalidateForClientThatLeft(t *testing.T) {
 		if len(store.records) != 0 {
 			t.Error("the record is still there")
 		}
+	})
+}
+
+// Two replicas with different margins, during a deploy: a record of a short-lived
+// token has no life that the second could use.
+func TestStoreRecordShorterThanTheMargin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &mapStore{map[string][]byte{}}
+		// A JWT whose exp is an hour after the beginning of the bubble.
+		exp := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, time.Now().Add(time.Hour).Unix()))
+		short := true
+		creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			if short {
+				return hubspot.NewToken("e30."+exp+".c2ln", v.Email, time.Now()), nil
+			}
+			return hubspot.NewToken("long-lived", v.Email, time.Now()), nil
+		})
+		replica := func(margin time.Duration) *hubspot.Tokens {
+			tokens, err := hubspot.NewTokens(creator, hubspot.TokensConfig{
+				Margin: margin, Store: store, StoreSecret: "0123456789abcdef0123456789abcdef", Logger: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return tokens
+		}
+		if _, err := replica(30*time.Minute).Token(t.Context(), visitorNo(0)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(store.records) != 1 {
+			t.Fatalf("%d records, want 1", len(store.records))
+		}
+		short = false
+		token, err := replica(2*time.Hour).Token(t.Context(), visitorNo(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token.Reveal() != "long-lived" {
+			t.Error("the record was used although less than the margin is left")
+		}
+		synctest.Wait()
 	})
 }
 
