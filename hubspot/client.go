@@ -255,8 +255,8 @@ func (a *attempt) noteLimits(h http.Header) {
 		}
 		return n
 	}
-	limit, remaining, interval := number("Max"), number("Remaining"), number("Interval-Milliseconds")
+	limit, remaining, interval := number("Max"), number("Remaining"), burstInterval(h)
 	if limit > 0 && remaining >= 0 && interval > 0 {
-		a.limits = limits{limit, remaining, time.Duration(min(interval, 60_000)) * time.Millisecond}
+		a.limits = limits{limit, remaining, interval}
 	}
 }

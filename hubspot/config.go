@@ -19,11 +19,10 @@ import (
 
 // What the zero values of a [Config] mean.
 const (
-	defaultRegion       = "na1"
-	defaultAPIURL       = "https://api.hubapi.com"
-	defaultAPIVersion   = "2026-03"
-	defaultTimeout      = 3 * time.Second
-	defaultRenderBudget = 300 * time.Millisecond
+	defaultRegion     = "na1"
+	defaultAPIURL     = "https://api.hubapi.com"
+	defaultAPIVersion = "2026-03"
+	defaultTimeout    = 3 * time.Second
 )
 
 // Values of [Config.Chat].
@@ -138,13 +137,13 @@ func (c Config) FingerprintSecret() Secret {
 	return cmp.Or(c.StoreSecret, c.AccessToken)
 }
 
-// withDefaults gives the fields that stand at zero their documented meaning.
+// withDefaults gives the fields that stand at zero their documented meaning, as
+// far as this package is concerned: RenderBudget is package middleware's.
 func (c Config) withDefaults() Config {
 	c.Region = cmp.Or(c.Region, defaultRegion)
 	c.APIURL = cmp.Or(strings.TrimSuffix(c.APIURL, "/"), defaultAPIURL)
 	c.APIVersion = cmp.Or(c.APIVersion, defaultAPIVersion)
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
-	c.RenderBudget = cmp.Or(c.RenderBudget, defaultRenderBudget)
 	c.Chat = cmp.Or(c.Chat, ChatOn)
 	return c
 }
@@ -189,21 +188,20 @@ func headerSafe(credential string) bool {
 }
 
 func isAPIURL(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || !plainURL(u) || strings.Contains(s, "#") {
-		return false
-	}
+	u, ok := plainURL(s)
 	// The credential travels in a header: in the clear only within this machine.
-	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+	return ok && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
 }
 
 func isLoaderURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && plainURL(u) && !strings.Contains(s, "#") && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "")
+	u, ok := plainURL(s)
+	return ok && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "")
 }
 
-func plainURL(u *url.URL) bool {
-	return u.Hostname() != "" && u.User == nil && u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
+// plainURL is s without user, query and fragment, even empty ones.
+func plainURL(s string) (*url.URL, bool) {
+	u, err := url.Parse(s)
+	return u, err == nil && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(s, "?#")
 }
 
 func isLoopback(host string) bool {

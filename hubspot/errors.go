@@ -182,9 +182,17 @@ func retryAfter(res *http.Response) time.Duration {
 		}
 	}
 	if res.StatusCode == http.StatusTooManyRequests {
-		if ms, err := strconv.Atoi(h.Get("X-HubSpot-RateLimit-Interval-Milliseconds")); err == nil {
-			return time.Duration(min(max(ms, 0), 60_000)) * time.Millisecond
-		}
+		return burstInterval(h)
 	}
 	return 0
+}
+
+// burstInterval is the interval of the account's burst limit, at most a minute;
+// 0 where an answer does not tell it.
+func burstInterval(h http.Header) time.Duration {
+	ms, err := strconv.Atoi(h.Get("X-HubSpot-RateLimit-Interval-Milliseconds"))
+	if err != nil {
+		return 0
+	}
+	return time.Duration(min(max(ms, 0), 60_000)) * time.Millisecond
 }

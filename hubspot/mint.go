@@ -38,38 +38,37 @@ func (t *Tokens) get(ctx context.Context, key string, v Visitor, old *entry, gen
 	if e, ok := t.cache.Get(key); ok && e != old && e.freshness(time.Now(), t.margin) == fresh {
 		return e.token, nil
 	}
-	if token, ok := t.fromStore(ctx, key, v, old); ok {
-		t.keep(key, token, generation)
-		return token, nil
+	if e, ok := t.fromStore(ctx, key, v, old); ok {
+		t.keep(key, e, generation)
+		return e.token, nil
 	}
-	token, err := t.mint(ctx, key, v, old != nil)
+	e, err := t.mint(ctx, key, v, old != nil)
 	if err != nil {
 		return Token{}, err
 	}
-	if t.keep(key, token, generation) {
-		t.toStore(key, token, generation)
+	if t.keep(key, e, generation) {
+		t.toStore(key, e.token, generation)
 	}
-	return token, nil
+	return e.token, nil
 }
 
-// keep puts token into memory, unless it was invalidated on the way.
-func (t *Tokens) keep(key string, token Token, generation uint64) bool {
-	now := time.Now()
-	return t.cache.Add(key, newEntry(token, now, t.margin), token.ExpiresAt().Sub(now)-t.margin, generation)
+// keep puts e into memory, unless it was invalidated on the way.
+func (t *Tokens) keep(key string, e *entry, generation uint64) bool {
+	return t.cache.Add(key, e, time.Until(e.token.ExpiresAt())-t.margin, generation)
 }
 
 // mint makes the one call to HubSpot, when its turn comes, and draws the
 // conclusions for those who come next.
-func (t *Tokens) mint(ctx context.Context, key string, v Visitor, renewal bool) (Token, error) {
+func (t *Tokens) mint(ctx context.Context, key string, v Visitor, renewal bool) (*entry, error) {
 	pass, err := t.gate.Enter(ctx, time.Now().Add(turnLimit))
 	if err != nil {
-		return Token{}, t.refused(key, err)
+		return nil, t.refused(key, err)
 	}
 	began := time.Now()
-	token, l, err := t.call(ctx, v, pass.Trial)
+	e, l, err := t.call(ctx, v, pass.Trial)
 	pass.Leave(t.conclude(key, err, l))
 	t.minted(key, renewal, time.Since(began), err)
-	return token, err
+	return e, err
 }
 
 // refused is the error for a call that the gate did not let pass.
@@ -82,7 +81,7 @@ func (t *Tokens) refused(key string, err error) error {
 
 // call asks the Creator and believes nothing: it may panic, hang, or give a
 // token that is somebody else's or no longer good.
-func (t *Tokens) call(ctx context.Context, v Visitor, trial bool) (Token, limits, error) {
+func (t *Tokens) call(ctx context.Context, v Visitor, trial bool) (*entry, limits, error) {
 	type answer struct {
 		token  Token
 		limits limits
@@ -97,17 +96,16 @@ func (t *Tokens) call(ctx context.Context, v Visitor, trial bool) (Token, limits
 		t.logOnce(slog.LevelError, "panic", "hubspot: the Creator panicked", slog.String("panic", p.Error()), slog.String("stack", string(p.Stack)))
 	}
 	if err != nil {
-		return Token{}, got.limits, err
+		return nil, got.limits, err
 	}
-	token := got.token
-	switch wall, steady := elapsed(token.IssuedAt(), time.Now()); {
-	case token.Email() != v.Email || token.Reveal() == "":
+	now := time.Now()
+	e := newEntry(got.token, now, t.margin)
+	switch {
+	case e.token.Email() != v.Email || e.token.Reveal() == "":
 		// A mistake of an adapter's must not become somebody else's chat.
-		err = fmt.Errorf("%w: the Creator's token is empty or for another visitor", ErrUnavailable)
-	case lifeOf(token)-max(wall, steady) < t.margin:
-		err = fmt.Errorf("%w: the new token expires too soon; is this machine's clock right?", ErrUnavailable)
-	default:
-		return token, got.limits, nil
+		return nil, got.limits, fmt.Errorf("%w: the Creator's token is empty or for another visitor", ErrUnavailable)
+	case e.freshness(now, t.margin) == spent:
+		return nil, got.limits, fmt.Errorf("%w: the new token expires too soon; is this machine's clock right?", ErrUnavailable)
 	}
-	return Token{}, got.limits, err
+	return e, got.limits, nil
 }

@@ -137,32 +137,33 @@ func counted[V any](ctx context.Context, s *sharedStore, limit time.Duration, ca
 
 // fromStore is the token that another replica made, if it is good enough: for a
 // renewal it has to be younger than the old one.
-func (t *Tokens) fromStore(ctx context.Context, key string, v Visitor, old *entry) (Token, bool) {
+func (t *Tokens) fromStore(ctx context.Context, key string, v Visitor, old *entry) (*entry, bool) {
 	if t.store == nil {
-		return Token{}, false
+		return nil, false
 	}
 	token, err := t.store.get(ctx, t.sealer.Name(key))
 	switch {
 	case errors.Is(err, errStoreResting):
-		return Token{}, false
+		return nil, false
 	case err != nil:
 		t.storeFailed(key, err)
-		return Token{}, false
+		return nil, false
 	case token.Email() != v.Email:
 		t.stats.storeMisses.Add(1)
-		return Token{}, false
+		return nil, false
 	}
 	needed := aging
 	if old != nil {
 		needed = fresh
 	}
 	now := time.Now()
-	if newEntry(token, now, t.margin).freshness(now, t.margin) < needed {
+	e := newEntry(token, now, t.margin)
+	if e.freshness(now, t.margin) < needed {
 		t.stats.storeMisses.Add(1)
-		return Token{}, false
+		return nil, false
 	}
 	t.stats.storeHits.Add(1)
-	return token, true
+	return e, true
 }
 
 // toStore shares a new token, behind the back of those who wait for it.

@@ -166,11 +166,13 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 
 // Invalidate forgets v's token, in memory and in the Store: at log-out, after a
 // change of the address, for an erasure. v has to be the same Visitor in every
-// field that is sent, since each of them is part of what a token is kept under. It also beats a call under way: those
-// who began to wait before get that call's token, it is not kept, and whoever
-// asks later gets another. A failure to reach the Store is observed; the record
-// there then lives until it expires. Other replicas keep what they have in
-// memory. HubSpot has no way to revoke a token: pages that have it keep it.
+// field that is sent, since each of them is part of what a token is kept under.
+//
+// It also beats a call under way: those who began to wait before get that call's
+// token, it is not kept, and whoever asks later gets another. A failure to reach
+// the Store is observed; the record there then lives until it expires. Other
+// replicas keep what they have in memory. HubSpot has no way to revoke a token:
+// pages that have it keep it.
 func (t *Tokens) Invalidate(ctx context.Context, v Visitor) {
 	ctx = context.WithoutCancel(ctx) // a browser that leaves at the log-out must not keep the record; the store has its limit
 	key := visitorKey(t.account, v)

@@ -33,11 +33,11 @@ func (m *Middleware) ClearCookies(w http.ResponseWriter, r *http.Request) {
 			http.SetCookie(w, &http.Cookie{Name: name, Domain: domain, Path: "/", MaxAge: -1, SameSite: http.SameSiteLaxMode})
 		}
 	}
-	visitor := m.newRequest(r.Context(), w.Header(), r).visitor
-	if q, ok := identity.From(r.Context()); ok {
-		visitor = q.Visitor // known from before the session ended, if it was looked at
+	q, ok := identity.From(r.Context()) // knows from before the session ended, if it was looked at
+	if !ok {
+		q = m.newRequest(r.Context(), w.Header(), r).shared()
 	}
-	if v, ok := visitor(); ok {
+	if v, ok := q.Visitor(); ok {
 		m.tokens.Invalidate(r.Context(), v)
 	}
 }

@@ -51,6 +51,7 @@ type Middleware struct {
 	trackingCookie  bool
 	tokenPath       string
 
+	loaderSrc      string
 	fingerprints   *seal.Sealer
 	unverifiedOnce sync.Once
 	crossOrigin    *http.CrossOriginProtection
@@ -117,10 +118,11 @@ func DangerouslyTrustUnverifiedEmail() Option {
 func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	cfg, err := hubspot.ConfigFromEnv()
 	options = append([]Option{WithConfig(cfg)}, options...)
-	if err := errors.Join(err, build(options).problems(identify)); err != nil {
+	m := build(options)
+	if err := errors.Join(err, m.problems(identify)); err != nil {
 		return nil, err
 	}
-	if !build(options).identifies() {
+	if !m.identifies() {
 		return New(nil, identify, options...)
 	}
 	client, err := hubspot.NewClient(cfg)
@@ -130,7 +132,7 @@ func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Op
 	tokens, err := hubspot.NewTokens(client, hubspot.TokensConfig{
 		Account:     cfg.PortalID,
 		StoreSecret: cfg.StoreSecret,
-		Logger:      build(options).logger,
+		Logger:      m.logger,
 	})
 	if err != nil {
 		return nil, err
@@ -160,7 +162,7 @@ func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
-	m.fingerprints = sealer
+	m.fingerprints, m.loaderSrc = sealer, m.cfg.LoaderSrc()
 	return m, nil
 }
 
@@ -201,11 +203,8 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel() // ends the wait for a token that the page did not ask for
 		q := m.newRequest(ctx, w.Header(), r)
-		if opensPage(r) {
-			q.protect()
-			q.begin()
-		} else if fetchesPage(r) {
-			q.protect()
+		if opens := opensPage(r); opens || fetchesPage(r) {
+			q.prepare(opens)
 		}
 		next.ServeHTTP(w, r.WithContext(identity.With(ctx, q.shared())))
 	})

@@ -45,23 +45,21 @@ func (m *Middleware) newRequest(ctx context.Context, header http.Header, r *http
 
 func (q *request) shared() *identity.Request {
 	return &identity.Request{
-		LoaderSrc: q.m.cfg.LoaderSrc(),
+		LoaderSrc: q.m.loaderSrc,
 		TokenPath: q.m.tokenPath,
 		Chat:      q.chat,
 		Visitor:   q.visitor,
 	}
 }
 
-// protect marks the response as this visitor's own, if it may be identified.
-func (q *request) protect() {
-	if _, ok := q.visitor(); ok && q.consent() {
-		protect(q.header)
+// prepare marks the response as this visitor's own, if there is one to identify,
+// and may begin to ask for the token: the sooner, the less the page waits.
+func (q *request) prepare(begin bool) {
+	if _, ok := q.visitor(); !ok || !q.consent() {
+		return
 	}
-}
-
-// begin asks for the token: the sooner, the less the page waits.
-func (q *request) begin() {
-	if _, ok := q.visitor(); ok && q.consent() {
+	protect(q.header)
+	if begin {
 		q.token()
 	}
 }

@@ -8,6 +8,7 @@
 package tokencache
 
 import (
+	"container/list"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -39,9 +40,8 @@ type shard[V any] struct {
 	items *gocache.Cache
 	limit int
 
-	mu             sync.Mutex
-	oldest, newest *node[V]
-	length         int
+	mu    sync.Mutex
+	order *list.List // of *node, the oldest in front
 	// generations tell whether a key was deleted while its value was on the way.
 	// A few keys share one: a value that came while a neighbour was deleted is
 	// then not kept, which costs one more call and nothing else.
@@ -50,12 +50,12 @@ type shard[V any] struct {
 	_ [64]byte // the next shard's lock is on another cache line
 }
 
-// node is what go-cache holds: the value, as a link of the order of arrival.
+// node is what go-cache holds: the value, and its place in the order of arrival.
 type node[V any] struct {
-	key          string
-	value        V
-	expires      time.Time
-	older, newer *node[V]
+	key     string
+	value   V
+	expires time.Time
+	place   *list.Element
 }
 
 // New is a Cache for at most limit values (at least one).
@@ -69,6 +69,7 @@ func New[V any](limit int) *Cache[V] {
 	for i := range c.shards {
 		c.shards[i].items = gocache.New(gocache.NoExpiration, 0) // 0: no janitor goroutine
 		c.shards[i].limit = limit / count
+		c.shards[i].order = list.New()
 	}
 	return c
 }
@@ -104,10 +105,10 @@ func (c *Cache[V]) Add(key string, value V, ttl time.Duration, generation uint64
 		return false
 	}
 	if old, ok := s.items.Get(key); ok {
-		s.unlink(old.(*node[V]))
+		s.order.Remove(old.(*node[V]).place)
 	}
 	n := &node[V]{key: key, value: value, expires: time.Now().Add(ttl).Round(0)}
-	s.link(n)
+	n.place = s.order.PushBack(n)
 	s.items.Set(key, n, ttl)
 	c.evictions.Add(int64(s.sweep()))
 	return true
@@ -139,7 +140,7 @@ func (s *shard[V]) purge() {
 		s.generations[slot]++
 	}
 	s.items.Flush()
-	s.oldest, s.newest, s.length = nil, nil, 0
+	s.order.Init()
 }
 
 // Len is the number of values held, expired ones not yet swept included.
@@ -148,7 +149,7 @@ func (c *Cache[V]) Len() int {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		total += s.length
+		total += s.order.Len()
 		s.mu.Unlock()
 	}
 	return total
@@ -165,16 +166,17 @@ func (c *Cache[V]) locate(key string) (s *shard[V], slot int) {
 // sweep takes out what is too much and some of what has expired; it returns how
 // many of the former there were.
 func (s *shard[V]) sweep() (evicted int) {
-	for s.length > s.limit {
-		s.remove(s.oldest)
+	for s.order.Len() > s.limit {
+		s.remove(s.order.Front().Value.(*node[V]))
 		evicted++
 	}
 	now := time.Now().Round(0)
 	for range sweepPerAdd {
-		if s.oldest == nil || now.Before(s.oldest.expires) {
+		oldest := s.order.Front()
+		if oldest == nil || now.Before(oldest.Value.(*node[V]).expires) {
 			break
 		}
-		s.remove(s.oldest)
+		s.remove(oldest.Value.(*node[V]))
 	}
 	return evicted
 }
@@ -182,34 +184,8 @@ func (s *shard[V]) sweep() (evicted int) {
 // remove takes n out. Once n has expired go-cache hides it, so that the key may
 // have come a second time: that value stays.
 func (s *shard[V]) remove(n *node[V]) {
-	s.unlink(n)
+	s.order.Remove(n.place)
 	if held, ok := s.items.Get(n.key); !ok || held == n {
 		s.items.Delete(n.key)
 	}
-}
-
-func (s *shard[V]) link(n *node[V]) {
-	n.older = s.newest
-	if s.newest != nil {
-		s.newest.newer = n
-	} else {
-		s.oldest = n
-	}
-	s.newest = n
-	s.length++
-}
-
-func (s *shard[V]) unlink(n *node[V]) {
-	if n.older != nil {
-		n.older.newer = n.newer
-	} else {
-		s.oldest = n.newer
-	}
-	if n.newer != nil {
-		n.newer.older = n.older
-	} else {
-		s.newest = n.older
-	}
-	n.older, n.newer = nil, nil
-	s.length--
 }
