@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -395,13 +394,9 @@ func TestStrictContentSecurityPolicy(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			hs := hubspottest.NewServer(t)
 			hubspotHosts.serve(t, hs.Handler())
-			s := newSite(t, func(s *site, cfg *configure) {
+			s := newSite(t, onShopTest(t), func(s *site, cfg *configure) {
 				cfg.emulator = hs
 				cfg.hubspot.LoaderURL = "//js.hs-scripts.com" // the default
-				cfg.listen = func(h http.Handler) *httptest.Server {
-					shopHost.serve(t, h)
-					return httptest.NewServer(h)
-				}
 				s.options = c.options
 				s.header["Content-Security-Policy"] = c.policy
 			})

@@ -12,21 +12,6 @@ import (
 
 // Each of these went wrong once.
 
-func turboSite(t *testing.T) *site {
-	turbo := vendored(t, "@hotwired/turbo/dist/turbo.es2017-umd.js")
-	return newSite(t, func(s *site, _ *configure) {
-		s.files["/turbo.js"] = turbo
-		s.head = `<script src="/turbo.js"></script>`
-	})
-}
-
-// visit follows a link and waits for its page.
-func (tb *tab) visit(link, path string) {
-	tb.t.Helper()
-	tb.do(fmt.Sprintf("document.getElementById(%q).click()", link))
-	tb.until("the visit to "+path, fmt.Sprintf("location.pathname == %[1]q && document.querySelector('h1').textContent == %[1]q", path))
-}
-
 // Turbo's copy of the page has a copy of the chat's container in it, with an
 // iframe that belongs to nobody.
 func TestLifelessCopyOfTheChat(t *testing.T) {

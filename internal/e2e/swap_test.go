@@ -37,13 +37,25 @@ func (tb *tab) wantSameDocument() {
 	}
 }
 
-// TestTurbo visits pages with Turbo Drive, with a sign-out and a sign-in between.
-func TestTurbo(t *testing.T) {
+// turboSite is a site with Turbo Drive.
+func turboSite(t *testing.T) *site {
 	turbo := vendored(t, "@hotwired/turbo/dist/turbo.es2017-umd.js")
-	s := newSite(t, func(s *site, _ *configure) {
+	return newSite(t, func(s *site, _ *configure) {
 		s.files["/turbo.js"] = turbo
 		s.head = `<script src="/turbo.js"></script>`
 	})
+}
+
+// visit follows a link and waits for its page.
+func (tb *tab) visit(link, path string) {
+	tb.t.Helper()
+	tb.do(fmt.Sprintf("document.getElementById(%q).click()", link))
+	tb.until("the visit to "+path, fmt.Sprintf("location.pathname == %[1]q && document.querySelector('h1').textContent == %[1]q", path))
+}
+
+// TestTurbo visits pages with Turbo Drive, with a sign-out and a sign-in between.
+func TestTurbo(t *testing.T) {
+	s := turboSite(t)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
 	tb.mark()
@@ -56,8 +68,7 @@ func TestTurbo(t *testing.T) {
 		{"to-second", "/account", second},
 		{"to-a", "/a", second},
 	} {
-		tb.do(fmt.Sprintf("document.getElementById(%q).click()", visit.link))
-		tb.until("the visit to "+visit.path, fmt.Sprintf("location.pathname == %[1]q && document.querySelector('h1').textContent == %[1]q", visit.path))
+		tb.visit(visit.link, visit.path)
 		tb.converged(s, visit.who)
 		tb.say(strings.TrimSpace(visit.path + " as " + visit.who))
 	}
@@ -73,17 +84,12 @@ func TestTurbo(t *testing.T) {
 // TestTurboBackAfterSignOut: Turbo keeps the pages it leaves, and shows them again
 // without asking the server; their scripts run again, with the visitor of then.
 func TestTurboBackAfterSignOut(t *testing.T) {
-	turbo := vendored(t, "@hotwired/turbo/dist/turbo.es2017-umd.js")
-	s := newSite(t, func(s *site, _ *configure) {
-		s.files["/turbo.js"] = turbo
-		s.head = `<script src="/turbo.js"></script>`
-	})
+	s := turboSite(t)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
 	tb.mark()
 	tb.converged(s, first)
-	tb.do(`document.getElementById("to-logout").click()`)
-	tb.until("signed out", `location.pathname == "/" && document.querySelector("h1").textContent == "/"`)
+	tb.visit("to-logout", "/")
 	tb.converged(s, "")
 	before := len(s.hubspot.WidgetLoads())
 	tb.do("history.back()")

@@ -160,7 +160,7 @@ func TestSameVisitorAgain(t *testing.T) {
 	tb.noExceptions()
 }
 
-// onShopTest serves a site at https://www.shop.test too, where the widget's cookies
+// onShopTest serves a site at https://shop.test and www.shop.test too, where the widget's cookies
 // are those of the whole domain.
 func onShopTest(t *testing.T) func(*site, *configure) {
 	return func(_ *site, c *configure) {
