@@ -72,6 +72,9 @@ type Config struct {
 	// visitor. At least 32 characters, the same on every replica. Without a
 	// shared store it may be empty.
 	StoreSecret Secret `env:"HUBSPOT_STORE_SECRET"`
+	// Debug makes pages say in a comment why their visitor is anonymous, and their
+	// script say in the browser's console what it does.
+	Debug bool `env:"HUBSPOT_DEBUG"`
 }
 
 // ConfigFromEnv reads the HUBSPOT_* environment variables named in [Config].

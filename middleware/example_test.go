@@ -57,7 +57,7 @@ func Example() {
 	})
 	mux.Handle("/chat/token", chat.TokenHandler())
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
-		chat.ClearCookies(w, r) // while the session still says who it is
+		chat.SignedOut(w, r) // while the session still says who it is
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	})
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", authenticate(chat.Handler(mux))))

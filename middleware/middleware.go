@@ -20,15 +20,18 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seal"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
 )
 
 // TokenSource is where the tokens come from: a [*hubspot.Tokens].
@@ -43,18 +46,22 @@ type Middleware struct {
 	tokens   TokenSource
 	identify func(*http.Request) (hubspot.Visitor, bool)
 	cfg      hubspot.Config
-	logger   *slog.Logger
+	log      *seldom.Logger
 
 	skip            func(*http.Request) bool
 	consent         func(*http.Request) bool
 	trustUnverified bool
 	trackingCookie  bool
 	tokenPath       string
+	crossOrigin     *http.CrossOriginProtection
+	problems        []error // of options
 
-	loaderSrc      string
-	fingerprints   *seal.Sealer
-	unverifiedOnce sync.Once
-	crossOrigin    *http.CrossOriginProtection
+	loaderSrc    string
+	marker       marker
+	fingerprints *seal.Sealer
+
+	unverified, misplaced sync.Once // these are logged once
+	overruled             atomic.Bool
 }
 
 // Option changes what New builds.
@@ -80,16 +87,41 @@ func WithConsent(consent func(*http.Request) bool) Option {
 	return func(m *Middleware) { m.consent = consent }
 }
 
-// WithTokenPath tells pages where [Middleware.TokenHandler] is mounted: a path
-// on the same origin, such as /chat/token. A page whose token did not come
-// within the render budget then asks there, and so does a page that has been
-// open for longer than its token is good.
+// WithTokenPath sets the path, on the same origin, at which pages ask who is
+// signed in, instead of /hubspot-visitor/token: as the browser sees it, where a
+// proxy or a router strips a prefix. A page asks whose token did not come within
+// the render budget, one that a cache kept, and one that has been open for long.
+// "" turns the endpoint off: such pages are then anonymous.
+//
+// [Middleware.Handler] answers there itself. A middleware against cross-site
+// request forgery that wants a token of its own in each POST has to exempt it: it
+// takes no input, changes nothing, and refuses other origins by itself.
 func WithTokenPath(path string) Option {
-	return func(m *Middleware) { m.tokenPath = path }
+	return func(m *Middleware) {
+		// A path on another origin would be given this visitor's cookies, or none.
+		if path != "" && (!strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "?#\\")) {
+			m.problems = append(m.problems, errors.New("middleware: WithTokenPath needs a path that begins with one slash, without query and fragment"))
+		}
+		m.tokenPath = path
+	}
 }
 
-// WithTrackingCookie makes [Middleware.ClearCookies] expire hubspotutk too, the
-// cookie of HubSpot's tracking code, as HubSpot's mobile kits do at log-out.
+// WithTrustedOrigins lets pages of these origins, such as https://www.example.com,
+// ask the token endpoint: where a proxy does not pass on the Host that the browser
+// asked for, and where the application answers pages of another origin (which
+// takes headers for cross-origin resource sharing besides, the application's own).
+func WithTrustedOrigins(origins ...string) Option {
+	return func(m *Middleware) {
+		for _, origin := range origins {
+			if err := m.crossOrigin.AddTrustedOrigin(origin); err != nil {
+				m.problems = append(m.problems, fmt.Errorf("middleware: WithTrustedOrigins: %w", err))
+			}
+		}
+	}
+}
+
+// WithTrackingCookie makes [Middleware.SignedOut] expire hubspotutk too, the
+// cookie of HubSpot's tracking code, as HubSpot's mobile kits do at sign-out.
 func WithTrackingCookie() Option {
 	return func(m *Middleware) { m.trackingCookie = true }
 }
@@ -99,7 +131,7 @@ func WithTrackingCookie() Option {
 func WithLogger(logger *slog.Logger) Option {
 	return func(m *Middleware) {
 		if logger != nil {
-			m.logger = logger
+			m.log = seldom.New(logger)
 		}
 	}
 }
@@ -118,8 +150,8 @@ func DangerouslyTrustUnverifiedEmail() Option {
 func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	cfg, err := hubspot.ConfigFromEnv()
 	options = append([]Option{WithConfig(cfg)}, options...)
-	m := build(options)
-	if err := errors.Join(err, m.problems(identify)); err != nil {
+	m := build(identify, options)
+	if err := errors.Join(append(m.problems, err)...); err != nil {
 		return nil, err
 	}
 	if !m.identifies() {
@@ -132,7 +164,7 @@ func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Op
 	tokens, err := hubspot.NewTokens(client, hubspot.TokensConfig{
 		Account:     cfg.PortalID,
 		StoreSecret: cfg.StoreSecret,
-		Logger:      m.logger,
+		Logger:      m.log.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -149,9 +181,9 @@ func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Op
 //
 // All problems come in one joined error.
 func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
-	m := build(options)
-	m.tokens, m.identify = tokens, identify
-	errs := []error{m.problems(identify), m.cfg.Validate()}
+	m := build(identify, options)
+	m.tokens = tokens
+	errs := append(m.problems, m.cfg.Validate())
 	if tokens == nil && m.identifies() {
 		errs = append(errs, errors.New("middleware: there is no token source"))
 	}
@@ -162,25 +194,23 @@ func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
-	m.fingerprints, m.loaderSrc = sealer, m.cfg.LoaderSrc()
+	m.fingerprints, m.loaderSrc, m.marker = sealer, m.cfg.LoaderSrc(), newMarker(m.cfg.PortalID)
+	if !m.identifies() {
+		m.tokenPath = ""
+	}
 	return m, nil
 }
 
-// problems are those of the call, not of the configuration.
-func (m *Middleware) problems(identify func(*http.Request) (hubspot.Visitor, bool)) error {
-	var errs []error
+func build(identify func(*http.Request) (hubspot.Visitor, bool), options []Option) *Middleware {
+	m := &Middleware{
+		identify:    identify,
+		log:         seldom.New(slog.Default()),
+		tokenPath:   "/hubspot-visitor/token",
+		crossOrigin: http.NewCrossOriginProtection(),
+	}
 	if identify == nil {
-		errs = append(errs, errors.New("middleware: there is no identify function"))
+		m.problems = append(m.problems, errors.New("middleware: there is no identify function"))
 	}
-	// A path on another origin would be given this visitor's cookies, or none.
-	if p := m.tokenPath; p != "" && (!strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//")) {
-		errs = append(errs, errors.New("middleware: WithTokenPath needs a path that begins with one slash"))
-	}
-	return errors.Join(errs...)
-}
-
-func build(options []Option) *Middleware {
-	m := &Middleware{logger: slog.Default(), crossOrigin: http.NewCrossOriginProtection()}
 	for _, option := range options {
 		option(m)
 	}
@@ -188,25 +218,34 @@ func build(options []Option) *Middleware {
 }
 
 // Handler wraps an application's pages: mux, router or single handler. For each
-// request it puts what package snippet needs into the context. For a page that
-// is opened (not for its scripts, pictures and API calls) by a signed-in
-// visitor, it also marks the response as private and begins to fetch the token,
-// while next does its work.
+// request it puts what package snippet needs into the context. When a signed-in
+// visitor opens a page, it begins to fetch the token while next does its work.
 //
-// It does not wrap the ResponseWriter. So it cannot see what is written to another
-// one: whatever buffers responses, such as http.TimeoutHandler, belongs outside.
-// And where a handler fetches HTML parts by requests that ask for */*, without
-// htmx's HX-Request, the privacy headers are set by the snippet: render such parts
-// into a buffer before you write them.
+// It is the boundary between the visitor's identity and caches: when the headers
+// leave, a response that holds a token, or may come to hold one, becomes private,
+// no-store, with Vary: Cookie and without any header by which a content delivery
+// network would keep it, whatever next set and when. A page that next declared
+// public (Cache-Control: public, s-maxage or a max-age that is not private) gets
+// no token; it is the same for everybody, and its script asks the token endpoint.
+// Other responses are left alone, except that anonymous pages vary by cookie.
+//
+// The chat's handler belongs inside of the authentication, and outside of
+// whatever sets caching headers. The ResponseWriter that next gets can do what
+// the one before could (Flush, Hijack, ReadFrom, http.ResponseController).
+//
+// POST requests to the token path are answered here (see [WithTokenPath]).
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel() // ends the wait for a token that the page did not ask for
-		q := m.newRequest(ctx, w.Header(), r)
-		if opens := opensPage(r); opens || fetchesPage(r) {
-			q.prepare(opens)
+		if r.Method == http.MethodPost && r.URL.Path == m.tokenPath {
+			m.serveToken(w, r)
+			return
 		}
-		next.ServeHTTP(w, r.WithContext(identity.With(ctx, q.shared())))
+		q := m.newRequest(w, r)
+		if opensPage(r) {
+			q.prefetch()
+		}
+		next.ServeHTTP(q.out.writer(), r.WithContext(identity.With(r.Context(), q)))
+		q.out.finish()
 	})
 }
 
@@ -220,25 +259,7 @@ func opensPage(r *http.Request) bool {
 	case "document", "iframe":
 		return true
 	case "":
-		return takesHTML(r)
-	}
-	return false
-}
-
-// fetchesPage tells the requests by which Turbo, htmx and their like get HTML:
-// it may carry the chat, and caches have to know before it is written.
-func fetchesPage(r *http.Request) bool {
-	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "empty" {
-		return false
-	}
-	return takesHTML(r) || r.Header.Get("HX-Request") == "true"
-}
-
-func takesHTML(r *http.Request) bool {
-	for _, accept := range r.Header.Values("Accept") {
-		if strings.Contains(accept, "text/html") {
-			return true
-		}
+		return strings.Contains(r.Header.Get("Accept"), "text/html")
 	}
 	return false
 }

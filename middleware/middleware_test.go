@@ -405,7 +405,7 @@ func TestIdentifyIsCalledOnce(t *testing.T) {
 	}
 	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		snippet.HTML(r.Context())
-		m.ClearCookies(w, r)
+		m.SignedOut(w, r)
 		snippet.HTML(r.Context())
 	}))
 	serve(h, navigation(ada))
@@ -646,7 +646,7 @@ func TestFromEnvWithoutCredential(t *testing.T) {
 			t.Errorf("%s: page %s", mode, w.Body)
 		}
 		// Nothing to invalidate and no token, but no trouble either.
-		m.ClearCookies(serve(m.Handler(page(nil)), navigation(ada)), navigation(ada))
+		m.SignedOut(serve(m.Handler(page(nil)), navigation(ada)), navigation(ada))
 		r := navigation(ada)
 		r.Method = "POST"
 		if w := serve(m.TokenHandler(), r); w.Code != 204 {

@@ -3,52 +3,96 @@ package middleware
 import (
 	"net/http"
 	"strings"
-	"time"
 )
 
-// protect marks a response as one visitor's own. It adds to what is there:
-// caches obey the strictest directive.
+// protect makes a response one visitor's own: no cache keeps it, whatever was
+// set before. Vary is for caches that are told to keep everything.
 func protect(h http.Header) {
-	if !has(h, "Cache-Control", "private") || !has(h, "Cache-Control", "no-store") {
-		h.Add("Cache-Control", "private, no-store")
-	}
-	if !has(h, "Vary", "Cookie") && !has(h, "Vary", "*") {
-		h.Add("Vary", "Cookie")
-	}
-}
-
-// sharable reports whether caches that serve others may keep the response
-// (RFC 9111, section 3): it says so itself, or it has a life and nothing that
-// keeps it private.
-func sharable(h http.Header) bool {
-	// What content delivery networks read before Cache-Control.
-	for _, name := range [...]string{"Cdn-Cache-Control", "Surrogate-Control"} {
-		if h.Get(name) != "" && !has(h, name, "no-store") && !has(h, name, "private") {
-			return true
+	for name := range h {
+		if cacheHeader(name) {
+			delete(h, name)
 		}
 	}
-	const cc = "Cache-Control"
-	if has(h, cc, "public") || has(h, cc, "s-maxage") {
-		return true
-	}
-	if has(h, cc, "private") || has(h, cc, "no-store") || has(h, cc, "no-cache") {
-		return false
-	}
-	expires, err := http.ParseTime(h.Get("Expires"))
-	return has(h, cc, "max-age") && !has(h, cc, "max-age=0") || err == nil && expires.After(time.Now())
+	h["Cache-Control"] = []string{"private, no-store"}
+	varyByCookie(h)
 }
 
-// has reports whether a header's comma-separated lines have an element of that
-// name, or exactly that element, in any case.
-func has(h http.Header, header, name string) bool {
-	for _, line := range h.Values(header) {
-		for part := range strings.SplitSeq(line, ",") {
-			part = strings.TrimSpace(part)
-			element, _, _ := strings.Cut(part, "=")
-			if strings.EqualFold(element, name) || strings.EqualFold(part, name) {
-				return true
+// protected reports whether h is as protect leaves it.
+func protected(h http.Header) bool {
+	count := 0
+	for name := range h {
+		if cacheHeader(name) {
+			count++
+		}
+	}
+	return count == 1 && len(h["Cache-Control"]) == 1 && h["Cache-Control"][0] == "private, no-store"
+}
+
+func varyByCookie(h http.Header) {
+	for _, line := range h["Vary"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, "Cookie") {
+				return
 			}
 		}
 	}
+	h["Vary"] = append(h["Vary"][:len(h["Vary"]):len(h["Vary"])], "Cookie")
+}
+
+// cacheHeader names the headers by which something between server and browser
+// decides to keep a response: Cache-Control, Expires, and what content delivery
+// networks and proxies read before them, such as CDN-Cache-Control,
+// Cloudflare-CDN-Cache-Control or X-LiteSpeed-Cache-Control.
+func cacheHeader(name string) bool {
+	const cacheControl = "Cache-Control"
+	if at := len(name) - len(cacheControl); at >= 0 && strings.EqualFold(name[at:], cacheControl) {
+		return true
+	}
+	switch len(name) {
+	case len("Expires"):
+		return strings.EqualFold(name, "Expires")
+	case len("Edge-Control"):
+		return strings.EqualFold(name, "Edge-Control")
+	case len("X-Accel-Expires"):
+		return strings.EqualFold(name, "X-Accel-Expires")
+	case len("Surrogate-Control"):
+		return strings.EqualFold(name, "Surrogate-Control")
+	}
 	return false
+}
+
+// public reports whether the application declared that caches may give the
+// response to others: by public, or by a life in a response that is not private.
+// Expires alone is no such word.
+func public(h http.Header) bool {
+	for name, lines := range h {
+		if cacheHeader(name) && !strings.EqualFold(name, "Expires") && grants(lines) {
+			return true
+		}
+	}
+	return false
+}
+
+// grants reads a header's directives. The qualified forms, such as
+// private="Set-Cookie", protect the named field only (RFC 9111): they count for
+// nothing here.
+func grants(lines []string) (granted bool) {
+	for _, line := range lines {
+		for directive := range strings.SplitSeq(line, ",") {
+			name, value, valued := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+			switch name {
+			case "private", "no-store", "no-cache":
+				if !valued {
+					return false
+				}
+			case "public":
+				granted = true
+			case "max-age", "s-maxage":
+				granted = granted || strings.Trim(value, `"0`) != ""
+			default: // X-Accel-Expires is a number of seconds, or @ and a time
+				granted = granted || strings.Trim(name, "@0123456789") == "" && strings.Trim(name, "0") != ""
+			}
+		}
+	}
+	return granted
 }

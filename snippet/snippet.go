@@ -172,12 +172,12 @@ func write(ctx context.Context, b *bytes.Buffer, o *options) {
 	p := page{Debug: o.debug}
 	loader := ""
 	if r, ok := identity.From(ctx); ok {
-		chat := r.Chat()
+		chat := r.Chat(ctx)
 		if chat.Off {
 			return
 		}
-		loader = r.LoaderSrc
-		p.identify(chat, r.TokenPath)
+		loader = chat.LoaderSrc
+		p.identify(chat)
 	}
 	if loader == "" {
 		if err := o.account.Validate(); err != nil {
@@ -207,10 +207,13 @@ func write(ctx context.Context, b *bytes.Buffer, o *options) {
 	}
 }
 
-func (p *page) identify(chat identity.Chat, endpoint string) {
-	p.Visitor = chat.Fingerprint
+func (p *page) identify(chat identity.Chat) {
+	endpoint := chat.Endpoint
+	if len(chat.Claim) > 1 {
+		p.Visitor = chat.Claim
+	}
 	p.Endpoint = endpoint
-	p.Late = chat.Late && endpoint != ""
+	p.Late = p.Visitor != "" && chat.Token.Reveal() == "" && endpoint != ""
 	if chat.Token.Reveal() == "" {
 		return
 	}

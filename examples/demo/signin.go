@@ -48,7 +48,7 @@ func (s *shop) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if before, ok := s.signedIn(r); ok && before.Email != p.Email {
-		s.chat.ClearCookies(w, r) // a change of person is a sign-out, too
+		s.chat.SignedOut(w, r) // a change of person is a sign-out, too
 	}
 	// A new session token: one that somebody planted before is worth nothing now.
 	if err := s.sessions.RenewToken(r.Context()); err != nil {
@@ -60,7 +60,7 @@ func (s *shop) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shop) signOut(w http.ResponseWriter, r *http.Request) {
-	s.chat.ClearCookies(w, r) // first, while the session knows whose they are
+	s.chat.SignedOut(w, r) // first, while the session knows whose they are
 	if err := s.sessions.Destroy(r.Context()); err != nil {
 		s.fail(w, r, err)
 		return

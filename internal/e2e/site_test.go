@@ -148,7 +148,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
-	s.chat.ClearCookies(w, r)
+	s.chat.SignedOut(w, r)
 	s.forget(w, r)
 }
 

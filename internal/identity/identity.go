@@ -9,44 +9,54 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 )
 
-// Request is the one value per request. Its functions answer the same whenever
-// they are called, and may be called concurrently.
-type Request struct {
-	// LoaderSrc is the src of HubSpot's loader tag; "" where none is known.
-	LoaderSrc string
-	// TokenPath is where the page can ask for its identity; "" for nowhere.
-	TokenPath string
-	// Chat decides what the page may know, and waits for the token within the
-	// render budget.
-	Chat func() Chat
-	// Visitor is who the application says this is, whether or not HubSpot shall
-	// know.
-	Visitor func() (hubspot.Visitor, bool)
+// Page is the one value per request: it says what the page part may know.
+type Page interface {
+	// Chat decides, and waits for the token within the render budget. ctx is the
+	// context that the page part was given. It may be called concurrently; the
+	// answer stays the same unless the visitor signs in or out in between.
+	Chat(ctx context.Context) Chat
 }
 
-// Chat is what a page may know about its visitor.
+// Chat is what a page part may know.
 type Chat struct {
 	// Off: the page carries no chat at all.
 	Off bool
-	// Fingerprint tells this visitor from others on the same browser, without
-	// telling who it is. "" for the anonymous.
-	Fingerprint string
-	// Token is the visitor's; the zero Token for the anonymous, and for a visitor
-	// whose token did not come in time.
+	// PortalID names the marker cookie, hubspot_visitor_<PortalID>.
+	PortalID string
+	// LoaderSrc is the src of HubSpot's loader tag; "" where no account is known.
+	LoaderSrc string
+	// Claim is whose page this is: a visitor's fingerprint, which tells this
+	// visitor from others on the same browser without telling who it is, or
+	// Nobody, Anybody or Never.
+	Claim string
+	// Token is the visitor's; the zero Token where the page is nobody's, and
+	// where the token did not come in time.
 	Token hubspot.Token
-	// Late: the visitor has no token yet, asking for it later may help.
-	Late bool
+	// Endpoint is the path where the page can ask who is signed in; "" for nowhere.
+	Endpoint string
+	// Debug: the page part says what it does.
+	Debug bool
+	// Reason is why nobody is identified, in words without a name; "" where
+	// somebody is.
+	Reason string
 }
+
+// Claims that are no visitor's.
+const (
+	Nobody  = ""  // the page of an anonymous visitor
+	Anybody = "*" // a page that caches may share: the same for everybody
+	Never   = "-" // a page that identifies nobody, whoever is signed in
+)
 
 type contextKey struct{}
 
-// With is ctx with r.
-func With(ctx context.Context, r *Request) context.Context {
-	return context.WithValue(ctx, contextKey{}, r)
+// With is ctx with p.
+func With(ctx context.Context, p Page) context.Context {
+	return context.WithValue(ctx, contextKey{}, p)
 }
 
-// From is the Request in ctx, if there is one.
-func From(ctx context.Context) (*Request, bool) {
-	r, ok := ctx.Value(contextKey{}).(*Request)
-	return r, ok && r != nil
+// From is the Page in ctx, if there is one.
+func From(ctx context.Context) (Page, bool) {
+	p, ok := ctx.Value(contextKey{}).(Page)
+	return p, ok
 }

@@ -22,7 +22,7 @@ func expired(domain string, names ...string) (values []string) {
 	return values
 }
 
-func TestClearCookies(t *testing.T) {
+func TestSignedOut(t *testing.T) {
 	a := newApp(t)
 	for host, domains := range map[string][]string{
 		"shop.example":                    {"", "shop.example"},
@@ -59,7 +59,7 @@ func TestClearCookies(t *testing.T) {
 		r.Host = host
 		w := httptest.NewRecorder()
 		w.Header().Add("Set-Cookie", "session=; Max-Age=0")
-		a.ClearCookies(w, r)
+		a.SignedOut(w, r)
 		if diff := cmp.Diff(append([]string{"session=; Max-Age=0"}, want...), w.Header().Values("Set-Cookie")); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", host, diff)
 		}
@@ -70,21 +70,21 @@ func TestClearTrackingCookie(t *testing.T) {
 	a := newApp(t, middleware.WithTrackingCookie())
 	r := httptest.NewRequest("POST", "https://shop.example/logout", nil)
 	w := httptest.NewRecorder()
-	a.ClearCookies(w, r)
+	a.SignedOut(w, r)
 	want := append(expired("", "hubspotutk"), expired("shop.example", "hubspotutk")...)
 	if diff := cmp.Diff(want, w.Header().Values("Set-Cookie")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// At log-out the visitor's token is forgotten, whoever calls ClearCookies and
+// At log-out the visitor's token is forgotten, whoever calls SignedOut and
 // wherever.
-func TestClearCookiesForgetsTheToken(t *testing.T) {
+func TestSignedOutForgetsTheToken(t *testing.T) {
 	for where, logout := range map[string]func(*app, *http.Request){
 		"inside the middleware": func(a *app, r *http.Request) {
-			serve(a.Handler(http.HandlerFunc(a.ClearCookies)), r)
+			serve(a.Handler(http.HandlerFunc(a.SignedOut)), r)
 		},
-		"outside": func(a *app, r *http.Request) { a.ClearCookies(httptest.NewRecorder(), r) },
+		"outside": func(a *app, r *http.Request) { a.SignedOut(httptest.NewRecorder(), r) },
 	} {
 		a := newApp(t)
 		eve := hubspot.Visitor{Email: "eve@example.com", EmailVerified: true}
@@ -104,8 +104,8 @@ func TestClearCookiesForgetsTheToken(t *testing.T) {
 }
 
 // The page of the log-out itself knows who the visitor was, even when the
-// session ends before ClearCookies is called.
-func TestClearCookiesAfterTheSessionEnded(t *testing.T) {
+// session ends before SignedOut is called.
+func TestSignedOutAfterTheSessionEnded(t *testing.T) {
 	a := newApp(t)
 	serve(a.pages, navigation(ada))
 	session := map[string]hubspot.Visitor{"s": ada}
@@ -116,17 +116,17 @@ func TestClearCookiesAfterTheSessionEnded(t *testing.T) {
 	}
 	logout := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		delete(session, "s")
-		m.ClearCookies(w, r)
+		m.SignedOut(w, r)
 	}))
 	serve(logout, navigation(ada)) // a link: GET /logout
 	serve(a.pages, navigation(ada))
 	wantCalls(t, a, 2)
 }
 
-func TestClearCookiesOfAnonymous(t *testing.T) {
+func TestSignedOutOfAnonymous(t *testing.T) {
 	a := newApp(t)
 	serve(a.pages, navigation(ada))
-	a.ClearCookies(httptest.NewRecorder(), navigation())
+	a.SignedOut(httptest.NewRecorder(), navigation())
 	serve(a.pages, navigation(ada))
 	wantCalls(t, a, 1)
 }

@@ -1,0 +1,201 @@
+package middleware
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// boundary is the one place where a response leaves the application. Headers
+// freeze when they leave, and handlers set them at any time before: only here is
+// it known whether a response that holds a token is one that no cache keeps.
+//
+// It is a thin http.ResponseWriter: nothing is copied or held back, and whatever
+// the writer below can do goes through (see writer). Pusher is the exception
+// among net/http's interfaces that is only passed on together with Flusher, as
+// HTTP/2 has both.
+type boundary struct {
+	http.ResponseWriter
+	q    *request
+	gone bool // the headers have left
+
+	// An outer wrapper made a personal response public while its headers left.
+	overruled bool
+	held      []byte // what was written since
+	finished  bool   // the handler has returned
+}
+
+// writer is b with those of net/http's optional interfaces that the writer below
+// has: applications ask for them by type assertion. Each kind is one pointer, so
+// that none costs an allocation.
+func (b *boundary) writer() http.ResponseWriter {
+	_, flushes := b.ResponseWriter.(http.Flusher)
+	_, hijacks := b.ResponseWriter.(http.Hijacker)
+	_, pushes := b.ResponseWriter.(http.Pusher)
+	switch {
+	case flushes && hijacks:
+		return flushHijackWriter{b}
+	case flushes && pushes:
+		return flushPushWriter{b}
+	case flushes:
+		return flushWriter{b}
+	case hijacks:
+		return hijackWriter{b}
+	}
+	return b
+}
+
+type (
+	flushWriter       struct{ *boundary }
+	hijackWriter      struct{ *boundary }
+	flushHijackWriter struct{ *boundary }
+	flushPushWriter   struct{ *boundary }
+)
+
+func (w flushWriter) Flush()       { _ = w.FlushError() }
+func (w flushHijackWriter) Flush() { _ = w.FlushError() }
+func (w flushPushWriter) Flush()   { _ = w.FlushError() }
+
+func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.ResponseWriter.(http.Hijacker).Hijack()
+}
+
+func (w flushHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.ResponseWriter.(http.Hijacker).Hijack()
+}
+
+func (w flushPushWriter) Push(target string, opts *http.PushOptions) error {
+	return w.ResponseWriter.(http.Pusher).Push(target, opts)
+}
+
+// Unwrap is for http.ResponseController.
+func (b *boundary) Unwrap() http.ResponseWriter { return b.ResponseWriter }
+
+func (b *boundary) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols { // others go ahead of the headers
+		b.leave(status, nil, false)
+	}
+	b.ResponseWriter.WriteHeader(status)
+	b.check()
+}
+
+func (b *boundary) Write(p []byte) (int, error) {
+	b.begin(p, endsPage(p))
+	if b.overruled {
+		return b.hold(p)
+	}
+	return b.ResponseWriter.Write(p)
+}
+
+func (b *boundary) WriteString(s string) (int, error) {
+	b.begin([]byte(s[:min(len(s), 512)]), endsPage(s))
+	if b.overruled {
+		return b.hold([]byte(s))
+	}
+	return io.WriteString(b.ResponseWriter, s)
+}
+
+// ReadFrom lets net/http send files without copying them.
+func (b *boundary) ReadFrom(r io.Reader) (int64, error) {
+	b.begin(nil, false)
+	if to, ok := b.ResponseWriter.(io.ReaderFrom); ok && !b.overruled {
+		return to.ReadFrom(r)
+	}
+	return io.Copy(writeOnly{b}, r)
+}
+
+// writeOnly hides ReadFrom from io.Copy.
+type writeOnly struct{ io.Writer }
+
+// FlushError is for http.ResponseController, and sends the headers.
+func (b *boundary) FlushError() error {
+	b.begin(nil, false)
+	if b.overruled {
+		return nil
+	}
+	return http.NewResponseController(b.ResponseWriter).Flush()
+}
+
+// begin is for writes without WriteHeader: start is what the body begins with,
+// whole tells that nothing of the page follows. The headers of a personal
+// response are sent on their own, to see what becomes of them before the body.
+func (b *boundary) begin(start []byte, whole bool) {
+	if b.gone {
+		return
+	}
+	b.leave(http.StatusOK, start, whole)
+	if b.q.personal() {
+		b.ResponseWriter.WriteHeader(http.StatusOK)
+		b.check()
+	}
+}
+
+func (b *boundary) leave(status int, start []byte, whole bool) {
+	if !b.gone {
+		b.gone = true
+		b.q.settle(status, start, whole)
+	}
+}
+
+// endsPage reports whether a handler writes a page to its end, as templates do
+// that are executed into a buffer.
+func endsPage[T string | []byte](body T) bool {
+	end := string(body[max(0, len(body)-32):])
+	return strings.HasSuffix(strings.TrimRight(end, " \t\r\n"), "</html>")
+}
+
+// check looks whether an outer wrapper's WriteHeader overruled what settle
+// decided: too late for the headers, and in time for the body.
+func (b *boundary) check() {
+	if b.gone && !b.overruled && b.q.personal() && !protected(b.Header()) {
+		b.overruled = true
+		b.q.m.overruled.Store(true) // from now on pages are the same for everybody
+		b.q.m.log.Seldom(b.q.http.Context(), slog.LevelError, "overruled",
+			"middleware: a handler outside of this one lets caches share a visitor's page; tokens are kept out of pages from now on: put the chat's handler outside of it")
+	}
+}
+
+var errOverruled = errors.New("middleware: an outer handler lets caches share this visitor's page")
+
+// hold keeps the body of an overruled response until the handler has returned,
+// since writes can cut a token in two.
+func (b *boundary) hold(p []byte) (int, error) {
+	if b.finished {
+		return 0, errOverruled
+	}
+	b.held = append(b.held, p...)
+	return len(p), nil
+}
+
+// finish is called when the handler has returned.
+func (b *boundary) finish() {
+	b.finished = true
+	switch {
+	case b.overruled:
+		b.release()
+	case !b.q.personal():
+	case b.gone:
+		// http.TimeoutHandler and its like send the headers after this: what was set
+		// since the first write still counts there.
+		protect(b.Header())
+	default:
+		// The response is empty, or somebody further out writes it.
+		b.q.settle(0, nil, true)
+	}
+}
+
+// release writes what was held, with blanks for the token.
+func (b *boundary) release() {
+	if token := b.q.givenToken(); token != "" {
+		if !bytes.Contains(b.held, []byte(token)) {
+			panic(http.ErrAbortHandler) // it is in there in another form, compressed perhaps: better no page
+		}
+		b.held = bytes.ReplaceAll(b.held, []byte(token), bytes.Repeat([]byte(" "), len(token)))
+	}
+	_, _ = b.ResponseWriter.Write(b.held) // the client has left if this fails
+}

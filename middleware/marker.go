@@ -1,0 +1,57 @@
+package middleware
+
+import (
+	"net/http"
+	"strings"
+)
+
+// marker is the cookie by which a browser knows who is signed in now: pages
+// outlive the truth, in caches, in other tabs and behind the back button. The
+// page's script believes a page only while its claim equals the marker.
+//
+// It holds a fingerprint, which tells visitors apart and says nothing of them.
+// It is for scripts to read, for this host alone, and gone with the browser's
+// session. Several portals can share a host: each has its own.
+type marker struct{ name string }
+
+func newMarker(portalID string) marker { return marker{"hubspot_visitor_" + portalID} }
+
+// of is the marker that a request brought; "" for none.
+func (k marker) of(r *http.Request) string {
+	for _, line := range r.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			if name, value, _ := strings.Cut(strings.TrimSpace(pair), "="); name == k.name {
+				return value
+			}
+		}
+	}
+	return ""
+}
+
+// put sets the marker on a response that is private, or expires it where value is
+// "".
+func (k marker) put(h http.Header, r *http.Request, value string) {
+	cookie := http.Cookie{Name: k.name, Value: value, Path: "/", Secure: overTLS(r), SameSite: http.SameSiteLaxMode}
+	if value == "" {
+		cookie.MaxAge = -1
+	}
+	kept := make([]string, 0, len(h["Set-Cookie"])+1)
+	for _, line := range h["Set-Cookie"] {
+		if !strings.HasPrefix(line, k.name+"=") {
+			kept = append(kept, line)
+		}
+	}
+	h["Set-Cookie"] = append(kept, cookie.String())
+}
+
+// overTLS reports whether the browser speaks https, to this server or to a proxy
+// before it. A client that says so itself gets a cookie that it cannot use.
+func overTLS(r *http.Request) bool {
+	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}
+
+// fingerprint is a keyed hash of the portal and the address. The case of an
+// address does not make another person of its owner.
+func (m *Middleware) fingerprint(email string) string {
+	return m.fingerprints.Name("fingerprint " + m.cfg.PortalID + " " + strings.ToLower(email))[:16]
+}

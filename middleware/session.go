@@ -1,0 +1,106 @@
+package middleware
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
+)
+
+// SignedIn is for the application's sign-in handler, once it knows who v is:
+// optional, and the chat is there a page earlier with it. It sets the marker
+// cookie by which the browser's other tabs notice the visitor, and asks HubSpot
+// for the token, for which it waits as long as a page would (the render budget):
+// the page that follows then has it. The rest of the request is v's.
+//
+// Call it before the response is written. The response becomes private, no-store.
+func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.Visitor) {
+	q, inside := m.requestOf(w, r)
+	if !m.identifies() || !q.chats() || q.is().never {
+		return
+	}
+	is := m.admit(r.Context(), v)
+	q.become(is)
+	if is.ok {
+		ctx, cancel := context.WithTimeout(r.Context(), m.budget())
+		defer cancel()
+		token, err := m.token(ctx, is.visitor)
+		q.conclude(token, err)
+	}
+	if !inside {
+		q.settle(0, nil, true)
+	}
+}
+
+// widgetCookies are what HubSpot's widget keeps in the browser.
+var widgetCookies = []string{"messagesUtk", "hs-messages-is-open", "hs-messages-hide-welcome-message"}
+
+// SignedOut is for the application's sign-out handler: it expires the marker
+// cookie and the widget's cookies, so that the next person at this browser does
+// not find this one's chat, and forgets the visitor's token. The rest of the
+// request is nobody's. Call it before the response is written, and while the
+// session still says who the visitor is. The response becomes private, no-store.
+//
+// The widget sets its cookies for the host without www and everything below;
+// they are expired there, for the host alone, and for the parent domain. Behind a
+// proxy that does not pass on the Host that the browser asked for, the page's
+// script expires them instead, with the next page.
+func (m *Middleware) SignedOut(w http.ResponseWriter, r *http.Request) {
+	names := widgetCookies
+	if m.trackingCookie {
+		names = append([]string{"hubspotutk"}, names...)
+	}
+	for _, domain := range cookieDomains(r.Host) {
+		for _, name := range names {
+			http.SetCookie(w, &http.Cookie{Name: name, Domain: domain, Path: "/", MaxAge: -1, SameSite: http.SameSiteLaxMode})
+		}
+	}
+	q, inside := m.requestOf(w, r)
+	before := q.is()
+	q.become(who{reason: "the visitor signed out"})
+	if before.ok {
+		m.tokens.Invalidate(r.Context(), before.visitor)
+	}
+	if !inside {
+		q.settle(0, nil, true)
+	}
+}
+
+// requestOf is what Handler knows of r, and settles when the headers leave; or,
+// where r does not come through it, a request that nobody else will settle.
+func (m *Middleware) requestOf(w http.ResponseWriter, r *http.Request) (q *request, inside bool) {
+	page, _ := identity.From(r.Context())
+	if q, ok := page.(*request); ok && q.m == m {
+		return q, true
+	}
+	return m.newRequest(w, r), false
+}
+
+// hostname is a host that a Domain attribute can name. The Host header is the
+// client's: anything else is not repeated.
+var hostname = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
+
+// cookieDomains are the Domain attributes under which the widget's cookies can
+// be; "" stands for none. Browsers refuse the attribute for addresses and
+// localhost, and ignore one that is a public suffix such as co.uk.
+func cookieDomains(hostport string) []string {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	domains := []string{""}
+	if net.ParseIP(strings.Trim(host, "[]")) != nil || !hostname.MatchString(host) {
+		return domains
+	}
+	host = strings.TrimPrefix(host, "www.")
+	domains = append(domains, host)
+	if _, parent, _ := strings.Cut(host, "."); strings.Contains(parent, ".") {
+		domains = append(domains, parent)
+	}
+	return domains
+}

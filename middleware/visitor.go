@@ -1,0 +1,121 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+)
+
+// who is the answer to "who is it?", for one request.
+type who struct {
+	visitor hubspot.Visitor
+	ok      bool   // may be identified
+	never   bool   // shall not be, whoever it is: the request is skipped
+	reason  string // why not; never who
+}
+
+// find asks the application. Whatever goes wrong here leaves the visitor
+// anonymous: that is the state in which nobody sees another's chat.
+func (m *Middleware) find(r *http.Request) (is who) {
+	if !m.identifies() {
+		return who{reason: "HUBSPOT_CHAT says that nobody is identified"}
+	}
+	is.reason = "a function of the application panicked, see the log"
+	function := "skip"
+	defer m.recovered(r.Context(), &function)
+	if m.skip != nil && m.skip(r) {
+		return who{never: true, reason: "WithSkip excludes this request"}
+	}
+	function = "identify"
+	v, ok := m.identify(r)
+	if !ok {
+		return who{reason: notSignedIn}
+	}
+	return m.admit(r.Context(), v)
+}
+
+const notSignedIn = "identify says that nobody is signed in"
+
+// admit decides whether v may be identified. What HubSpot would not take is left
+// out where it is optional, and heard of in the log: neither is an error of the
+// visitor's that a page could show.
+func (m *Middleware) admit(ctx context.Context, v hubspot.Visitor) who {
+	// The application may go on writing the map, for as long as the session lives.
+	v.AgentContext = maps.Clone(v.AgentContext)
+	if m.trustUnverified {
+		v.EmailVerified = true
+	}
+	if !v.EmailVerified {
+		m.unverified.Do(func() {
+			m.log.WarnContext(ctx, "middleware: visitors without EmailVerified stay anonymous: identified, they could read the chats of the address's owner (said once)")
+		})
+		return who{reason: "the visitor's EmailVerified is false"}
+	}
+	for _, problem := range problems(v) {
+		m.log.Seldom(ctx, slog.LevelWarn, problem.Error(), "middleware: a visitor's field cannot be sent to HubSpot",
+			slog.String("field", problem.Field), slog.String("reason", problem.Reason))
+		switch problem.Field {
+		case "FirstName":
+			v.FirstName = ""
+		case "LastName":
+			v.LastName = ""
+		case "AgentContext":
+			v.AgentContext = nil
+		default:
+			return who{reason: "the visitor's " + problem.Field + " " + problem.Reason}
+		}
+	}
+	return who{visitor: v, ok: true}
+}
+
+// problems are the parts of v.Validate's error.
+func problems(v hubspot.Visitor) (list []*hubspot.VisitorError) {
+	err := v.Validate()
+	if err == nil {
+		return nil
+	}
+	parts := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		parts = joined.Unwrap()
+	}
+	for _, part := range parts {
+		problem := &hubspot.VisitorError{Field: "Email", Reason: "is not acceptable"}
+		errors.As(part, &problem)
+		list = append(list, problem)
+	}
+	return list
+}
+
+// consents asks whether the page may carry the chat at all.
+func (m *Middleware) consents(r *http.Request) (ok bool) {
+	if m.consent == nil {
+		return true
+	}
+	// Fail closed: without an answer there is no consent.
+	function := "consent"
+	defer m.recovered(r.Context(), &function)
+	return m.consent(r)
+}
+
+// recovered keeps a page alive when a function of the application panics. It is
+// to be deferred. The panic's value is logged only if it is the runtime's: others
+// may quote the visitor.
+func (m *Middleware) recovered(ctx context.Context, function *string) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	what := fmt.Sprintf("%T", p)
+	if err, ok := p.(runtime.Error); ok {
+		what = err.Error()
+	}
+	m.log.Seldom(ctx, slog.LevelError, "panic in "+*function, "middleware: "+*function+" panicked; the visitor stays anonymous",
+		slog.String("panic", what), slog.String("stack", string(debug.Stack())))
+}
