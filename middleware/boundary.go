@@ -21,8 +21,9 @@ import (
 // HTTP/2 has both.
 type boundary struct {
 	http.ResponseWriter
-	q    *request
-	gone bool // the headers have left
+	q      *request
+	header http.Header // kept: a page part can be drawn while net/http's writer is in use
+	gone   bool        // the headers have left
 
 	// An outer wrapper made a personal response public while its headers left.
 	overruled bool
@@ -72,6 +73,8 @@ func (w flushHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (w flushPushWriter) Push(target string, opts *http.PushOptions) error {
 	return w.ResponseWriter.(http.Pusher).Push(target, opts)
 }
+
+func (b *boundary) Header() http.Header { return b.header }
 
 // Unwrap is for http.ResponseController.
 func (b *boundary) Unwrap() http.ResponseWriter { return b.ResponseWriter }
@@ -152,7 +155,7 @@ func endsPage[T string | []byte](body T) bool {
 // check looks whether an outer wrapper's WriteHeader overruled what settle
 // decided: too late for the headers, and in time for the body.
 func (b *boundary) check() {
-	if b.gone && !b.overruled && b.q.personal() && !protected(b.Header()) {
+	if b.gone && !b.overruled && b.q.personal() && !protected(b.header) {
 		b.overruled = true
 		b.q.m.overruled.Store(true) // from now on pages are the same for everybody
 		b.q.m.log.Seldom(b.q.http.Context(), slog.LevelError, "overruled",
@@ -182,7 +185,7 @@ func (b *boundary) finish() {
 	case b.gone:
 		// http.TimeoutHandler and its like send the headers after this: what was set
 		// since the first write still counts there.
-		protect(b.Header())
+		protect(b.header)
 	default:
 		// The response is empty, or somebody further out writes it.
 		b.q.settle(0, nil, true)

@@ -55,7 +55,7 @@ func TestTokenEndpoint(t *testing.T) {
 	if err := a.hubspot.Verify(fields["email"], fields["token"]); err != nil {
 		t.Error(err)
 	}
-	if len(fields) != 3 || fields["email"] != ada.Email {
+	if len(fields) != 4 || fields["email"] != ada.Email || fields["visitor"] != marker(w) || fields["visitor"] == "" {
 		t.Errorf("fields %v", fields)
 	}
 	// The page and the endpoint share one token.
@@ -227,29 +227,72 @@ func TestTokenEndpointIgnoresInput(t *testing.T) {
 	}
 }
 
-// The page's script notices a change of visitor by a fingerprint, which does not
-// tell who it is and is the same in the page and at the endpoint.
-func TestFingerprint(t *testing.T) {
-	a := newApp(t)
-	fingerprint := func(v hubspot.Visitor) string {
-		t.Helper()
-		f := serve(a.TokenHandler(), ask(v)).Header().Get("Hubspot-Visitor")
-		if len(f) < 16 || strings.Contains(f, "ada") {
-			t.Errorf("fingerprint %q", f)
+// The ten-line integration has the endpoint: the chat's handler answers there.
+func TestHandlerAnswersAtTheTokenPath(t *testing.T) {
+	for path, option := range map[string]middleware.Option{
+		"/hubspot-visitor/token": middleware.WithSkip(nil),
+		"/chat/token":            middleware.WithTokenPath("/chat/token"),
+	} {
+		a := newApp(t, option)
+		h := a.Handler(http.NotFoundHandler())
+		r := ask(ada)
+		r.URL.Path = path
+		if w := serve(h, r); w.Code != 200 || !strings.Contains(w.Body.String(), ada.Email) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
-		if w := serve(a.pages, navigation(v)); !strings.Contains(w.Body.String(), `"visitor":"`+f+`"`) {
-			t.Errorf("%q is not in the page %s", f, w.Body)
+		r.Method = "GET" // the application's own
+		if w := serve(h, r); w.Code != 404 {
+			t.Errorf("GET %s: %d", path, w.Code)
 		}
-		return f
+		if w := serve(a.pages, navigation(ada)); !strings.Contains(w.Body.String(), `"`+path+`"`) {
+			t.Errorf("%s is not in the page %s", path, w.Body)
+		}
 	}
-	one := fingerprint(ada)
-	if other := fingerprint(hubspot.Visitor{Email: "eve@example.com", EmailVerified: true}); other == one {
-		t.Error("two visitors, one fingerprint")
+	a := newApp(t, middleware.WithTokenPath(""))
+	r := ask(ada)
+	r.URL.Path = "/hubspot-visitor/token"
+	if w := serve(a.Handler(http.NotFoundHandler()), r); w.Code != 404 {
+		t.Errorf("turned off: %d", w.Code)
 	}
-	if again := fingerprint(hubspot.Visitor{Email: ada.Email, FirstName: "Ada", EmailVerified: true}); again != one {
-		t.Error("a name changed, the address did not: another fingerprint")
+	r.URL.Path = ""
+	if w := serve(a.Handler(http.NotFoundHandler()), r); w.Code != 404 {
+		t.Errorf("turned off, empty path: %d", w.Code)
 	}
-	if w := serve(a.pages, navigation()); !strings.Contains(w.Body.String(), `"visitor":""`) {
-		t.Errorf("anonymous: %s", w.Body)
+}
+
+// A page that never identifies is given no endpoint.
+func TestSkippedPageHasNoEndpoint(t *testing.T) {
+	a := newApp(t, middleware.WithSkip(func(r *http.Request) bool { return r.URL.Path == "/help" }))
+	r := navigation(ada)
+	r.URL.Path = "/help"
+	if w := serve(a.pages, r); strings.Contains(w.Body.String(), "/hubspot-visitor/token") {
+		t.Errorf("page %s", w.Body)
+	}
+}
+
+// A proxy that rewrites Host makes a page's own request look foreign, to browsers
+// without Sec-Fetch-Site: unless the origin is trusted.
+func TestTrustedOrigins(t *testing.T) {
+	for name, tt := range map[string]struct {
+		options []middleware.Option
+		want    int
+	}{
+		"not trusted": {nil, 403},
+		"trusted":     {[]middleware.Option{middleware.WithTrustedOrigins("https://eve.example", "https://www.shop.example")}, 200},
+		"another":     {[]middleware.Option{middleware.WithTrustedOrigins("https://eve.example")}, 403},
+	} {
+		a := newApp(t, tt.options...)
+		for _, site := range []string{"", "cross-site", "same-site"} {
+			r := ask(ada)
+			r.Host = "10.0.0.1:8080"
+			r.Header.Del("Sec-Fetch-Site")
+			if site != "" {
+				r.Header.Set("Sec-Fetch-Site", site)
+			}
+			r.Header.Set("Origin", "https://www.shop.example")
+			if w := serve(a.TokenHandler(), r); w.Code != tt.want {
+				t.Errorf("%s, Sec-Fetch-Site %q: %d, want %d", name, site, w.Code, tt.want)
+			}
+		}
 	}
 }

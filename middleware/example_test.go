@@ -113,6 +113,6 @@ func ExampleNew_problems() {
 	fmt.Println(err)
 	// Output:
 	// middleware: there is no identify function
-	// middleware: WithTokenPath needs a path that begins with one slash
+	// middleware: WithTokenPath needs a path that begins with one slash, without query and fragment
 	// middleware: there is no token source
 }

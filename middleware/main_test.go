@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -97,27 +98,38 @@ func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
+var (
+	emailInPage = regexp.MustCompile(`"identificationEmail":"([^"]*)"`)
+	tokenInPage = regexp.MustCompile(`"identificationToken":"([^"]*)"`)
+)
+
 // identity is what a page tells HubSpot's widget; "" and "" for the anonymous.
 func identity(t *testing.T, w *httptest.ResponseRecorder) (email, token string) {
 	t.Helper()
 	if w.Code != 200 {
 		t.Fatalf("status %d", w.Code)
 	}
-	_, data, ok := strings.Cut(w.Body.String(), "})({")
-	if !ok {
-		t.Fatalf("no chat in %s", w.Body)
-	}
-	data = "{" + data[:strings.Index(data, ");</script>")]
-	var p struct {
-		Identity struct{ IdentificationEmail, IdentificationToken string }
-	}
-	if err := json.Unmarshal([]byte(data), &p); err != nil {
-		t.Fatalf("%v: %s", err, data)
-	}
 	if !strings.Contains(w.Body.String(), loader) {
 		t.Errorf("no loader in %s", w.Body)
 	}
-	return p.Identity.IdentificationEmail, p.Identity.IdentificationToken
+	return identityIn(t, w.Body.String())
+}
+
+func identityIn(t *testing.T, body string) (email, token string) {
+	t.Helper()
+	if !strings.Contains(body, "hsConversationsSettings") {
+		t.Fatalf("no chat in %s", body)
+	}
+	quoted := func(match []string) (s string) {
+		if match == nil {
+			return ""
+		}
+		if err := json.Unmarshal([]byte(`"`+match[1]+`"`), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	return quoted(emailInPage.FindStringSubmatch(body)), quoted(tokenInPage.FindStringSubmatch(body))
 }
 
 func wantIdentified(t *testing.T, a *app, w *httptest.ResponseRecorder, v hubspot.Visitor) {

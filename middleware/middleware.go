@@ -236,7 +236,7 @@ func build(identify func(*http.Request) (hubspot.Visitor, bool), options []Optio
 // POST requests to the token path are answered here (see [WithTokenPath]).
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && r.URL.Path == m.tokenPath {
+		if r.Method == http.MethodPost && r.URL.Path == m.tokenPath && m.tokenPath != "" {
 			m.serveToken(w, r)
 			return
 		}

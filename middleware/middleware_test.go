@@ -49,7 +49,7 @@ func TestEarlyStart(t *testing.T) {
 		{"GET", "", anything, false},
 		{"GET", "", "application/json", false},
 		{"GET", "", "", false},
-		{"GET", "empty", page, false}, // Turbo: marked, see below
+		{"GET", "empty", page, false},
 		{"GET", "empty", anything, false},
 		{"GET", "script", anything, false},
 		{"GET", "style", "text/css", false},
@@ -64,11 +64,10 @@ func TestEarlyStart(t *testing.T) {
 		t.Run(fmt.Sprint(tt.method, " ", tt.dest, " ", tt.accept), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := newApp(t)
-				calls, marked := -1, false
-				h := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls := -1
+				h := a.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 					synctest.Wait()
 					calls = len(a.hubspot.Calls())
-					marked = w.Header().Get("Cache-Control") != ""
 				}))
 				for name, v := range map[string][]hubspot.Visitor{"identified": {ada}, "anonymous": nil} {
 					a.tokens.Purge()
@@ -86,11 +85,6 @@ func TestEarlyStart(t *testing.T) {
 					serve(h, r)
 					if early := calls-before == 1; early != (tt.early && len(v) > 0) {
 						t.Errorf("%s: %d calls before the handler", name, calls-before)
-					}
-					// What Turbo fetches is a page, too.
-					turbo := tt.accept == page && (tt.dest == "" || tt.dest == "empty")
-					if marked != ((tt.early || turbo) && len(v) > 0) {
-						t.Errorf("%s: Cache-Control before the handler: %v", name, marked)
 					}
 				}
 			})
@@ -113,53 +107,6 @@ func TestLateStart(t *testing.T) {
 	}
 }
 
-func TestPrivacyHeaders(t *testing.T) {
-	type headers map[string][]string
-	for name, tt := range map[string]struct {
-		before, want headers
-	}{
-		"none":                    {nil, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Cookie"}}},
-		"Cache-Control":           {headers{"Cache-Control": {"no-cache"}}, headers{"Cache-Control": {"no-cache", "private, no-store"}, "Vary": {"Cookie"}}},
-		"private already":         {headers{"Cache-Control": {"no-store, private"}}, headers{"Cache-Control": {"no-store, private"}, "Vary": {"Cookie"}}},
-		"private only":            {headers{"Cache-Control": {"private"}}, headers{"Cache-Control": {"private", "private, no-store"}, "Vary": {"Cookie"}}},
-		"Vary: Accept-Encoding":   {headers{"Vary": {"Accept-Encoding"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Accept-Encoding", "Cookie"}}},
-		"Vary: Cookie":            {headers{"Vary": {"Cookie"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Cookie"}}},
-		"Vary: among others":      {headers{"Vary": {"Accept-Encoding, cookie"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Accept-Encoding, cookie"}}},
-		"Vary: on several lines":  {headers{"Vary": {"Accept-Encoding", "Cookie"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Accept-Encoding", "Cookie"}}},
-		"Vary: *":                 {headers{"Vary": {"*"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"*"}}},
-		"others remain":           {headers{"X-Frame-Options": {"DENY"}, "Set-Cookie": {"a=1", "b=2"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"Cookie"}, "X-Frame-Options": {"DENY"}, "Set-Cookie": {"a=1", "b=2"}}},
-		"Vary: like it":           {headers{"Vary": {"X-Cookie"}}, headers{"Cache-Control": {"private, no-store"}, "Vary": {"X-Cookie", "Cookie"}}},
-		"Cache-Control: capitals": {headers{"Cache-Control": {"PRIVATE, No-Store"}}, headers{"Cache-Control": {"PRIVATE, No-Store"}, "Vary": {"Cookie"}}},
-	} {
-		a := newApp(t)
-		for who, v := range map[string][]hubspot.Visitor{
-			"identified": {ada}, "anonymous": nil, "unverified": {{Email: ada.Email}},
-		} {
-			want := tt.want
-			if who != "identified" {
-				want = tt.before
-			}
-			var inHandler http.Header
-			inner := a.Handler(page(func(w http.ResponseWriter, _ *http.Request) { inHandler = w.Header().Clone() }))
-			outer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				for header, values := range tt.before {
-					w.Header()[header] = slices.Clone(values)
-				}
-				inner.ServeHTTP(w, r)
-			})
-			w := serve(outer, navigation(v...))
-			if diff := cmp.Diff(want, headers(inHandler)); diff != "" && len(want)+len(inHandler) > 0 {
-				t.Errorf("%s, %s: headers in the handler (-want +got):\n%s", name, who, diff)
-			}
-			after := headers(w.Header().Clone())
-			delete(after, "Content-Type")
-			if diff := cmp.Diff(want, after); diff != "" && len(want)+len(after) > 0 {
-				t.Errorf("%s, %s: headers in the end (-want +got):\n%s", name, who, diff)
-			}
-		}
-	}
-}
-
 // One response's headers must not be another's.
 func TestHeadersAreNotShared(t *testing.T) {
 	a := newApp(t)
@@ -169,59 +116,6 @@ func TestHeadersAreNotShared(t *testing.T) {
 	second := serve(a.pages, navigation(ada))
 	if got := second.Header()["Vary"][0] + " " + second.Header()["Cache-Control"][0]; got != "Cookie private, no-store" {
 		t.Errorf("got %q", got)
-	}
-}
-
-// What a shared cache may keep carries nobody's identity.
-func TestSharablePagesStayAnonymous(t *testing.T) {
-	type set func(http.Header)
-	replace := func(header, value string) set { return func(h http.Header) { h.Set(header, value) } }
-	for name, tt := range map[string]struct {
-		set        set
-		identified bool
-	}{
-		"untouched":                           {func(http.Header) {}, true},
-		"public":                              {replace("Cache-Control", "public"), false},
-		"public, max-age":                     {replace("Cache-Control", "public, max-age=60"), false},
-		"public on another line":              {func(h http.Header) { h.Add("Cache-Control", "public") }, false},
-		"PUBLIC":                              {replace("Cache-Control", "PUBLIC"), false},
-		"s-maxage":                            {replace("Cache-Control", "s-maxage=60"), false},
-		"s-maxage, private":                   {replace("Cache-Control", "private, s-maxage=60"), false},
-		"max-age":                             {replace("Cache-Control", "max-age=60"), false},
-		"max-age, must-revalidate":            {replace("Cache-Control", "max-age=60, must-revalidate"), false},
-		"private, max-age":                    {replace("Cache-Control", "private, max-age=60"), true},
-		"no-store, max-age":                   {replace("Cache-Control", "no-store, max-age=60"), true},
-		"no-cache":                            {replace("Cache-Control", "no-cache"), true},
-		"Expires instead":                     {func(h http.Header) { h.Del("Cache-Control"); h.Set("Expires", "Thu, 01 Jan 2099 00:00:00 GMT") }, false},
-		"Expires and private":                 {replace("Expires", "Thu, 01 Jan 2099 00:00:00 GMT"), true},
-		"Cache-Control deleted":               {func(h http.Header) { h.Del("Cache-Control") }, true},
-		"CDN-Cache-Control: max-age":          {replace("CDN-Cache-Control", "max-age=60"), false},
-		"CDN-Cache-Control: public":           {replace("CDN-Cache-Control", "public, s-maxage=60"), false},
-		"CDN-Cache-Control: no-store":         {replace("CDN-Cache-Control", "no-store"), true},
-		"CDN-Cache-Control: private":          {replace("CDN-Cache-Control", "private"), true},
-		"Surrogate-Control: max-age":          {replace("Surrogate-Control", "max-age=60"), false},
-		"public is somebody else's parameter": {replace("Cache-Control", "private, no-store, x-public"), true},
-	} {
-		a := newApp(t)
-		r := navigation(ada)
-		w := serve(a.Handler(page(func(w http.ResponseWriter, _ *http.Request) { tt.set(w.Header()) })), r)
-		if tt.identified {
-			wantIdentified(t, a, w, ada)
-			if cc := strings.Join(w.Header().Values("Cache-Control"), ", "); !strings.Contains(cc, "private") || !strings.Contains(cc, "no-store") {
-				t.Errorf("%s: identified, with Cache-Control %q", name, cc)
-			}
-			if warned := a.log.at("WARN", "ERROR"); len(warned) != 0 {
-				t.Errorf("%s: logged %q", name, warned)
-			}
-			continue
-		}
-		wantAnonymous(t, w)
-		if warned := a.log.at("WARN"); len(warned) != 1 || !strings.Contains(warned[0], "Cache-Control") {
-			t.Errorf("%s: logged %q", name, warned)
-		}
-		if strings.Contains(w.Body.String(), ada.Email) {
-			t.Errorf("%s: the e-mail is in the page", name)
-		}
 	}
 }
 
@@ -553,7 +447,7 @@ func TestForeignTokenSources(t *testing.T) {
 	}
 }
 
-var problem = regexp.MustCompile(`HUBSPOT_[A-Z_]+|identify|token source|WithTokenPath`)
+var problem = regexp.MustCompile(`HUBSPOT_[A-Z_]+|identify|token source|WithTokenPath|WithTrustedOrigins`)
 
 func problems(err error) (names []string) {
 	if err == nil {
@@ -586,6 +480,10 @@ func TestNewProblems(t *testing.T) {
 		"path without slash": {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("chat/token")}, []string{"WithTokenPath"}},
 		"path elsewhere":     {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("https://eve.example/token")}, []string{"WithTokenPath"}},
 		"path to a host":     {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("//eve.example/token")}, []string{"WithTokenPath"}},
+		"path with a query":  {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("/token?a=b")}, []string{"WithTokenPath"}},
+		"path off":           {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("")}, nil},
+		"origin":             {tokens, signedIn, []middleware.Option{middleware.WithTrustedOrigins("https://www.shop.example")}, nil},
+		"not an origin":      {tokens, signedIn, []middleware.Option{middleware.WithTrustedOrigins("www.shop.example")}, []string{"WithTrustedOrigins"}},
 		"everything": {nil, nil, []middleware.Option{middleware.WithTokenPath("x"), middleware.WithConfig(hubspot.Config{Region: "mars1", PortalID: "x", RenderBudget: -1})},
 			[]string{"HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "HUBSPOT_RENDER_BUDGET", "WithTokenPath", "identify", "token source"}},
 	} {

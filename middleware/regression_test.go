@@ -40,17 +40,3 @@ func TestTokenSourceThatMixesVisitorsUp(t *testing.T) {
 		})
 	}
 }
-
-// htmx asks for */*: a template that streams has sent its headers before the chat.
-func TestStreamedPartsAreMarked(t *testing.T) {
-	a := newApp(t)
-	r := navigation(ada)
-	r.Header.Set("Sec-Fetch-Dest", "empty")
-	r.Header.Set("Accept", "*/*")
-	r.Header.Set("HX-Request", "true")
-	marked := ""
-	serve(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { marked = w.Header().Get("Cache-Control") })), r)
-	if marked != "private, no-store" {
-		t.Errorf("Cache-Control is %q when the handler begins", marked)
-	}
-}

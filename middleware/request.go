@@ -48,7 +48,7 @@ const (
 
 func (m *Middleware) newRequest(w http.ResponseWriter, r *http.Request) *request {
 	q := &request{m: m, http: r, over: ended{r.Context()}}
-	q.out = boundary{ResponseWriter: w, q: q}
+	q.out = boundary{ResponseWriter: w, q: q, header: w.Header()}
 	return q
 }
 
@@ -133,7 +133,7 @@ func (q *request) draw(is who) (claim, reason string) {
 		q.varies = true
 		return identity.Never, is.reason
 	// Fail closed: what a cache may hand to others must not carry a token.
-	case q.fate == left, q.fate == undecided && public(q.out.Header()), q.m.overruled.Load():
+	case q.fate == left, q.fate == undecided && public(q.out.header), q.m.overruled.Load():
 		return identity.Anybody, "caches may share this page, so it is the same for everybody"
 	case !is.ok:
 		q.varies = true
@@ -258,7 +258,7 @@ var errWrongToken = errors.New("middleware: the token source's token is empty or
 // whole tells that nothing of the page follows it. It can be called again while
 // the headers are still here.
 func (q *request) settle(status int, start []byte, whole bool) {
-	h := q.out.Header()
+	h := q.out.header
 	page := isPage(status, h, start)
 	if !page && !q.personal() {
 		q.leave()

@@ -3,11 +3,15 @@ package middleware_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
 )
 
@@ -129,4 +133,127 @@ func TestSignedOutOfAnonymous(t *testing.T) {
 	a.SignedOut(httptest.NewRecorder(), navigation())
 	serve(a.pages, navigation(ada))
 	wantCalls(t, a, 1)
+}
+
+// From the sign-out on the request is nobody's: its page is anonymous, and no
+// second token is made for who has left.
+func TestPageOfTheSignOut(t *testing.T) {
+	a := newApp(t)
+	signOut := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.SignedOut(w, r)
+		page(nil)(w, r)
+	}))
+	for _, method := range []string{"GET", "POST"} {
+		f := marker(serve(a.pages, navigation(ada)))
+		calls := len(a.hubspot.Calls())
+		r := navigation(ada)
+		r.Method = method
+		r.Header.Set("Cookie", markerName+"="+f)
+		w := serve(signOut, r)
+		wantAnonymous(t, w)
+		wantCalls(t, a, calls)
+		if got := markers(w.Header()); len(got) != 1 || !strings.Contains(got[0], "Max-Age=0") {
+			t.Errorf("%s: marker %q", method, got)
+		}
+		if why := storable(w.Header()); why != "" {
+			t.Errorf("%s: %s", method, why)
+		}
+	}
+}
+
+// Outside of the chat's handler the sign-out protects its response by itself.
+func TestSignOutElsewhere(t *testing.T) {
+	a := newApp(t)
+	r := navigation(ada)
+	r.Header.Set("Cookie", markerName+"="+marker(serve(a.pages, navigation(ada))))
+	w := httptest.NewRecorder()
+	a.SignedOut(w, r)
+	if got := markers(w.Header()); len(got) != 1 || !strings.Contains(got[0], "Max-Age=0") || storable(w.Header()) != "" {
+		t.Errorf("%v", w.Header())
+	}
+}
+
+// With HubSpot at 450 ms the first page after the sign-in is identified: the call
+// begins in the sign-in handler, and each of the two responses waits for it
+// within the render budget.
+func TestSignedIn(t *testing.T) {
+	for where, wrap := range map[string]func(*app, http.Handler) http.Handler{
+		"inside of the chat's handler": func(a *app, h http.Handler) http.Handler { return a.Handler(h) },
+		"elsewhere":                    func(_ *app, h http.Handler) http.Handler { return h },
+	} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newApp(t)
+				a.hubspot.SetOutage(&hubspottest.Fault{Latency: 450 * time.Millisecond})
+				signIn := wrap(a, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					a.SignedIn(w, r, ada)
+					http.Redirect(w, r, "/account", http.StatusSeeOther)
+				}))
+				began := time.Now()
+				r := navigation()
+				r.Method = "POST"
+				w := serve(signIn, r)
+				if took := time.Since(began); took > 300*time.Millisecond {
+					t.Errorf("the sign-in took %v", took)
+				}
+				if why := storable(w.Header()); why != "" || len(markers(w.Header())) != 1 {
+					t.Errorf("%s, markers %q", why, markers(w.Header()))
+				}
+				first := navigation(ada)
+				first.Header.Set("Cookie", markerName+"="+marker(w))
+				began = time.Now()
+				page := serve(a.pages, first)
+				if took := time.Since(began); took > 300*time.Millisecond {
+					t.Errorf("the first page took %v", took)
+				}
+				wantIdentified(t, a, page, ada)
+				if got := markers(page.Header()); got != nil {
+					t.Errorf("the page sets %q again", got)
+				}
+				wantCalls(t, a, 1)
+			})
+		})
+	}
+}
+
+// A page in the sign-in's own response is the new visitor's.
+func TestPageOfTheSignIn(t *testing.T) {
+	a := newApp(t)
+	w := serve(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.SignedIn(w, r, ada)
+		page(nil)(w, r)
+	})), navigation())
+	wantIdentified(t, a, w, ada)
+	if marker(w) != marker(serve(a.pages, navigation(ada))) {
+		t.Errorf("marker %q", marker(w))
+	}
+}
+
+// Who may not be identified gets no marker at the sign-in either.
+func TestSignedInWithoutIdentity(t *testing.T) {
+	yes, no := func(*http.Request) bool { return true }, func(*http.Request) bool { return false }
+	for name, tt := range map[string]struct {
+		visitor hubspot.Visitor
+		cfg     hubspot.Config
+		option  middleware.Option
+	}{
+		"unverified": {hubspot.Visitor{Email: ada.Email}, hubspot.Config{}, middleware.WithSkip(nil)},
+		"no address": {hubspot.Visitor{EmailVerified: true}, hubspot.Config{}, middleware.WithSkip(nil)},
+		"skipped":    {ada, hubspot.Config{}, middleware.WithSkip(yes)},
+		"no consent": {ada, hubspot.Config{}, middleware.WithConsent(no)},
+		"chat off":   {ada, hubspot.Config{Chat: "off"}, middleware.WithSkip(nil)},
+		"anonymous":  {ada, hubspot.Config{Chat: "anonymous"}, middleware.WithSkip(nil)},
+	} {
+		tt.cfg.PortalID = hubspottest.PortalID
+		a := newAppWith(t, tt.cfg, tt.option)
+		for _, h := range []http.Handler{
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.SignedIn(w, r, tt.visitor) }),
+			a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.SignedIn(w, r, tt.visitor) })),
+		} {
+			if w := serve(h, navigation()); markers(w.Header()) != nil {
+				t.Errorf("%s: %q", name, markers(w.Header()))
+			}
+		}
+		wantCalls(t, a, 0)
+	}
 }

@@ -21,24 +21,35 @@ type who struct {
 	reason  string // why not; never who
 }
 
-// find asks the application. Whatever goes wrong here leaves the visitor
+// find asks the application. Whatever goes wrong there leaves the visitor
 // anonymous: that is the state in which nobody sees another's chat.
-func (m *Middleware) find(r *http.Request) (is who) {
-	if !m.identifies() {
+func (m *Middleware) find(r *http.Request) who {
+	switch {
+	case !m.identifies():
 		return who{reason: "HUBSPOT_CHAT says that nobody is identified"}
-	}
-	is.reason = "a function of the application panicked, see the log"
-	function := "skip"
-	defer m.recovered(r.Context(), &function)
-	if m.skip != nil && m.skip(r) {
+	case m.skips(r):
 		return who{never: true, reason: "WithSkip excludes this request"}
 	}
-	function = "identify"
-	v, ok := m.identify(r)
+	v, ok := m.asks(r)
 	if !ok {
 		return who{reason: notSignedIn}
 	}
 	return m.admit(r.Context(), v)
+}
+
+func (m *Middleware) skips(r *http.Request) (skip bool) {
+	if m.skip == nil {
+		return false
+	}
+	defer m.recovered(r.Context(), "skip")
+	skip = true // where it panics
+	skip = m.skip(r)
+	return skip
+}
+
+func (m *Middleware) asks(r *http.Request) (v hubspot.Visitor, ok bool) {
+	defer m.recovered(r.Context(), "identify")
+	return m.identify(r)
 }
 
 const notSignedIn = "identify says that nobody is signed in"
@@ -99,15 +110,14 @@ func (m *Middleware) consents(r *http.Request) (ok bool) {
 		return true
 	}
 	// Fail closed: without an answer there is no consent.
-	function := "consent"
-	defer m.recovered(r.Context(), &function)
+	defer m.recovered(r.Context(), "consent")
 	return m.consent(r)
 }
 
 // recovered keeps a page alive when a function of the application panics. It is
 // to be deferred. The panic's value is logged only if it is the runtime's: others
 // may quote the visitor.
-func (m *Middleware) recovered(ctx context.Context, function *string) {
+func (m *Middleware) recovered(ctx context.Context, function string) {
 	p := recover()
 	if p == nil {
 		return
@@ -116,6 +126,6 @@ func (m *Middleware) recovered(ctx context.Context, function *string) {
 	if err, ok := p.(runtime.Error); ok {
 		what = err.Error()
 	}
-	m.log.Seldom(ctx, slog.LevelError, "panic in "+*function, "middleware: "+*function+" panicked; the visitor stays anonymous",
+	m.log.Seldom(ctx, slog.LevelError, "panic in "+function, "middleware: "+function+" panicked; the visitor stays anonymous",
 		slog.String("panic", what), slog.String("stack", string(debug.Stack())))
 }

@@ -196,7 +196,7 @@ func write(ctx context.Context, b *bytes.Buffer, o *options) {
 	if o.load == LoadIdle || o.load == LoadInteraction {
 		p.Loader, p.When = loader, o.load
 	}
-	p.At = time.Now().UnixMilli()
+	p.At = 0
 	p.Settings = settings{false, o.settings}
 	if nonce != "" || o.scriptPath != "" {
 		p.Settings.AvoidInlineStyles = true // the policy would block them

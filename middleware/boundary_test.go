@@ -1,0 +1,537 @@
+package middleware_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"html/template"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
+)
+
+// answer is a response as it arrived.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// wire is a real connection, where headers freeze as they do in production.
+type wire struct {
+	t       *testing.T
+	server  *httptest.Server
+	handler http.Handler // of the request under way
+}
+
+func newWire(t *testing.T) *wire {
+	wi := &wire{t: t}
+	wi.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { wi.handler.ServeHTTP(w, r) }))
+	t.Cleanup(wi.server.Close)
+	return wi
+}
+
+// visit sends a request to h. who is signed in.
+func (wi *wire) visit(h http.Handler, r *http.Request, who ...hubspot.Visitor) answer {
+	wi.t.Helper()
+	wi.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(who) > 0 {
+			r = r.WithContext(middleware.WithVisitor(r.Context(), who[0]))
+		}
+		h.ServeHTTP(w, r)
+	})
+	r.URL.Scheme, r.URL.Host, r.RequestURI, r.Host = "http", wi.server.Listener.Addr().String(), "", ""
+	client := *wi.server.Client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := client.Do(r.WithContext(wi.t.Context()))
+	if err != nil {
+		wi.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		wi.t.Fatal(err)
+	}
+	return answer{res, string(body)}
+}
+
+func visit(t *testing.T, h http.Handler, r *http.Request, who ...hubspot.Visitor) answer {
+	t.Helper()
+	return newWire(t).visit(h, r, who...)
+}
+
+// hasToken reports whether a body holds an identification token.
+func hasToken(t *testing.T, body string) bool {
+	t.Helper()
+	_, token := identityIn(t, body)
+	return strings.TrimSpace(token) != ""
+}
+
+// storable is what somebody between server and browser may think of a response,
+// from RFC 9111 and the vendors' manuals: each of these headers alone makes one of
+// them keep it.
+func storable(h http.Header) (why string) {
+	if got := h.Values("Cache-Control"); len(got) != 1 || got[0] != "private, no-store" {
+		return fmt.Sprintf("Cache-Control %q", got)
+	}
+	if !slices.Contains(h.Values("Vary"), "Cookie") && h.Get("Vary") != "*" {
+		return fmt.Sprintf("Vary %q", h.Values("Vary"))
+	}
+	for _, name := range []string{
+		"Expires", "X-Accel-Expires", "Surrogate-Control", "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control",
+		"Vercel-CDN-Cache-Control", "Netlify-CDN-Cache-Control", "X-LiteSpeed-Cache-Control", "Akamai-Cache-Control", "Edge-Control",
+	} {
+		if h.Get(name) != "" {
+			return name + ": " + h.Get(name)
+		}
+	}
+	return ""
+}
+
+var streamed = template.Must(template.New("").Parse(`<!doctype html><title>Shop</title><p>` + strings.Repeat("text ", 2000) + `</p>{{call .}}</html>`))
+
+func shop(w http.ResponseWriter, chat template.HTML) {
+	fmt.Fprintf(w, "<!doctype html><title>Shop</title>%s</html>", chat)
+}
+
+// pages are the ways in which handlers write a page, by whether the header set
+// comes before the chat is rendered.
+func pages(set func(http.Header)) map[string]http.Handler {
+	handle := func(f http.HandlerFunc) http.Handler { return f }
+	buffered := handle(func(w http.ResponseWriter, r *http.Request) {
+		set(w.Header())
+		chat := snippet.HTML(r.Context())
+		shop(w, chat)
+	})
+	after := handle(func(w http.ResponseWriter, r *http.Request) {
+		chat := snippet.HTML(r.Context())
+		set(w.Header())
+		shop(w, chat)
+	})
+	stream := handle(func(w http.ResponseWriter, r *http.Request) {
+		set(w.Header())
+		_ = streamed.Execute(w, func() template.HTML { return snippet.HTML(r.Context()) })
+	})
+	return map[string]http.Handler{
+		"buffered":  buffered,
+		"set after": after,
+		"streamed":  stream,
+		"headers first": handle(func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header())
+			w.WriteHeader(http.StatusOK)
+			shop(w, snippet.HTML(r.Context()))
+		}),
+		"flushed": handle(func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header())
+			_ = http.NewResponseController(w).Flush() // TimeoutHandler's cannot
+			shop(w, snippet.HTML(r.Context()))
+		}),
+		"copied": handle(func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header())
+			b := &bytes.Buffer{}
+			b.WriteString("<!doctype html><title>Shop</title>")
+			b.WriteString(string(snippet.HTML(r.Context())))
+			_, _ = io.Copy(w, io.LimitReader(b, 1<<20))
+		}),
+		"set at the very end": handle(func(w http.ResponseWriter, r *http.Request) {
+			shop(w, snippet.HTML(r.Context()))
+			set(w.Header())
+		}),
+		"TimeoutHandler inside, buffered":  http.TimeoutHandler(buffered, time.Minute, ""),
+		"TimeoutHandler inside, set after": http.TimeoutHandler(after, time.Minute, ""),
+		"TimeoutHandler inside, streamed":  http.TimeoutHandler(stream, time.Minute, ""),
+	}
+}
+
+var cacheHeaders = []struct{ name, value string }{
+	{"", ""},
+	{"Cache-Control", "no-cache"}, {"Cache-Control", "private, no-cache"}, {"Cache-Control", "must-revalidate"}, {"Cache-Control", "immutable"},
+	{"Cache-Control", "max-age=0"}, {"Cache-Control", "stale-while-revalidate=600"}, {"Cache-Control", `private="Set-Cookie"`},
+	{"Cache-Control", `no-cache="Set-Cookie", max-age=60`}, {"Cache-Control", "public"}, {"Cache-Control", "public, max-age=60"},
+	{"Cache-Control", "s-maxage=60"}, {"Cache-Control", "max-age=60"}, {"Cache-Control", "private"}, {"cache-control", "public, max-age=60"},
+	{"Expires", "Thu, 01 Jan 2099 00:00:00 GMT"}, {"Etag", `"1"`}, {"Last-Modified", "Thu, 01 Jan 2015 00:00:00 GMT"}, {"Vary", "Accept-Encoding"}, {"Vary", "*"},
+	{"X-Accel-Expires", "600"}, {"X-Accel-Expires", "@4102444800"}, {"Surrogate-Control", "max-age=600"}, {"Cdn-Cache-Control", "max-age=600"},
+	{"Cloudflare-Cdn-Cache-Control", "max-age=600"}, {"Vercel-Cdn-Cache-Control", "max-age=600"}, {"Netlify-Cdn-Cache-Control", "public, max-age=600"},
+	{"X-Litespeed-Cache-Control", "public,max-age=600"}, {"Akamai-Cache-Control", "max-age=600"}, {"Edge-Control", "cache-maxage=600s"},
+}
+
+var requests = map[string]func() *http.Request{
+	"GET": func() *http.Request { return navigation() },
+	"POST": func() *http.Request {
+		r := navigation()
+		r.Method = "POST"
+		return r
+	},
+	"fetch": func() *http.Request {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Sec-Fetch-Dest", "empty")
+		r.Header.Set("Accept", "*/*")
+		return r
+	},
+	"frame": func() *http.Request {
+		r := navigation()
+		r.Header.Set("Sec-Fetch-Dest", "frame")
+		return r
+	},
+	"no Sec-Fetch headers": func() *http.Request { return httptest.NewRequest("GET", "/", nil) },
+}
+
+// No response with a token is one that anybody else may store: whatever the
+// request is, however the page is written, and whatever the application says and
+// when.
+func TestNoTokenIsStorable(t *testing.T) {
+	a, wire := newApp(t), newWire(t)
+	identified := 0
+	for _, header := range cacheHeaders {
+		set := func(h http.Header) {
+			if header.name != "" {
+				h[header.name] = []string{header.value}
+			}
+		}
+		for way, handler := range pages(set) {
+			for kind, request := range requests {
+				got := wire.visit(a.Handler(handler), request(), ada)
+				if !hasToken(t, got.body) {
+					continue
+				}
+				identified++
+				if why := storable(got.Header); why != "" {
+					t.Errorf("%s, %s, %s %s: a token with %s", kind, way, header.name, header.value, why)
+				}
+			}
+		}
+	}
+	// Each page without a public header is identified; of the others, those that
+	// learn of it too late.
+	t.Logf("%d of %d pages identified", identified, len(cacheHeaders)*len(pages(nil))*len(requests))
+	if identified < 1000 {
+		t.Errorf("only %d pages were identified", identified)
+	}
+}
+
+// What is public for the application stays so, as it was declared, and carries
+// nobody's identity: neither the signed-in visitor's nor a marker.
+func TestPublicPagesAreTheSameForEverybody(t *testing.T) {
+	for _, header := range [][2]string{
+		{"Cache-Control", "public"}, {"Cache-Control", "PUBLIC, max-age=60"}, {"Cache-Control", "s-maxage=60"}, {"Cache-Control", "max-age=60"},
+		{"Cache-Control", `private="Set-Cookie", max-age=60`}, {"Cache-Control", `no-cache="Set-Cookie", max-age=60`},
+		{"Cdn-Cache-Control", "max-age=60"}, {"X-Accel-Expires", "60"}, {"Surrogate-Control", "max-age=60"},
+	} {
+		a := newApp(t)
+		all := pages(func(h http.Header) { h.Set(header[0], header[1]) })
+		for _, way := range []string{"buffered", "streamed", "headers first", "flushed", "copied"} {
+			h := a.Handler(all[way])
+			signedIn, anonymous := visit(t, h, navigation(), ada), visit(t, h, navigation())
+			if signedIn.body != anonymous.body {
+				t.Errorf("%s, %q: two people get two pages:\n%s\n%s", way, header, signedIn.body, anonymous.body)
+			}
+			for _, got := range []answer{signedIn, anonymous} {
+				if got.Header.Get(header[0]) != header[1] || got.Header.Get("Vary") != "" || got.Header.Get("Set-Cookie") != "" {
+					t.Errorf("%s, %q: left with %v", way, header, got.Header)
+				}
+			}
+			if hasToken(t, signedIn.body) || strings.Contains(signedIn.body, ada.Email) {
+				t.Errorf("%s, %q: identified", way, header)
+			}
+		}
+		wantNoLog(t, a) // the page's script asks the endpoint
+	}
+}
+
+func wantNoLog(t *testing.T, a *app) {
+	t.Helper()
+	if lines := a.log.at("WARN", "ERROR"); len(lines) > 0 {
+		t.Errorf("logged %q", lines)
+	}
+}
+
+// Without an endpoint the visitor of a public page is anonymous: said once a
+// minute.
+func TestPublicPagesWithoutAnEndpoint(t *testing.T) {
+	a := newApp(t, middleware.WithTokenPath(""))
+	h := a.Handler(page(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "public") }))
+	for range 200 {
+		wantAnonymous(t, serve(h, navigation(ada)))
+	}
+	serve(h, navigation())
+	if lines := a.log.at("WARN", "ERROR"); len(lines) != 1 || !strings.Contains(lines[0], "caches may share") {
+		t.Errorf("200 views, logged %q", lines)
+	}
+}
+
+// Responses that hold nothing of a visitor's leave as the application made them.
+func TestOtherResponsesAreLeftAlone(t *testing.T) {
+	write := func(kind, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if kind != "" {
+				w.Header().Set("Content-Type", kind)
+			}
+			w.Header().Set("Etag", `"1"`)
+			fmt.Fprint(w, body)
+		}
+	}
+	for name, h := range map[string]http.Handler{
+		"asset":                       write("text/css", "p{}"),
+		"JSON":                        write("application/json", `{"a":1}`),
+		"sniffed text":                write("", "hello"),
+		"HTML without chat, buffered": write("text/html; charset=utf-8", "<!doctype html><p>no chat</p></html>\n"),
+		"the same, sniffed":           write("", "<!doctype html><p>no chat</p></html>\n"),
+		"redirect":                    http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }),
+		"not modified":                http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }),
+		"events": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.(http.Flusher).Flush()
+			fmt.Fprint(w, "data: 1\n\n")
+		}),
+		"nothing": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+	} {
+		a := newApp(t)
+		for who, v := range map[string][]hubspot.Visitor{"signed in": {ada}, "anonymous": nil} {
+			r := navigation()
+			r.Header.Set("Cookie", markerName+"=0123456789abcdef")
+			got := visit(t, a.Handler(h), r, v...)
+			for _, header := range []string{"Cache-Control", "Vary", "Set-Cookie"} {
+				if value := got.Header.Get(header); value != "" {
+					t.Errorf("%s, %s: %s %q", name, who, header, value)
+				}
+			}
+		}
+	}
+}
+
+// HTML on which the chat may still come is protected before it comes.
+func TestPagesWithoutChatYet(t *testing.T) {
+	a := newApp(t)
+	for name, h := range map[string]http.HandlerFunc{
+		"HTML begun":       func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html><p>") },
+		"status, no type":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
+		"flushed, no type": func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() },
+		"compressed, no type": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			fmt.Fprint(z, "<!doctype html><p>")
+			z.Close()
+		},
+	} {
+		if got := visit(t, a.Handler(h), navigation(), ada); storable(got.Header) != "" {
+			t.Errorf("%s: %s", name, storable(got.Header))
+		}
+		if got := visit(t, a.Handler(h), navigation()); got.Header.Get("Cache-Control") != "" || got.Header.Get("Vary") != "Cookie" {
+			t.Errorf("%s, anonymous: %v", name, got.Header)
+		}
+	}
+}
+
+// Two anonymous pages are byte for byte the same, and vary by cookie.
+func TestAnonymousPages(t *testing.T) {
+	a := newApp(t)
+	first, second := visit(t, a.pages, navigation()), visit(t, a.pages, navigation(), hubspot.Visitor{Email: ada.Email})
+	if first.body != second.body {
+		t.Errorf("two anonymous pages:\n%s\n%s", first.body, second.body)
+	}
+	for _, got := range []answer{first, second} {
+		if diff := cmp.Diff([]string{"Cookie"}, got.Header.Values("Vary")); diff != "" || got.Header.Get("Cache-Control") != "" {
+			t.Errorf("%v", got.Header)
+		}
+	}
+}
+
+// overruling is an outer handler that makes every response public.
+func overruling(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(overruler{w}, r) })
+}
+
+type overruler struct{ http.ResponseWriter }
+
+func (w overruler) WriteHeader(status int) {
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// An outer handler that has the last word on headers does not get the token: the
+// page goes on without it, and the operator hears of it.
+func TestOverruledByAnOuterHandler(t *testing.T) {
+	for _, way := range []string{"buffered", "streamed", "headers first", "copied"} {
+		a := newApp(t)
+		h := overruling(a.Handler(pages(func(http.Header) {})[way]))
+		for range 3 {
+			got := visit(t, h, navigation(), ada)
+			if !strings.Contains(got.body, "<title>Shop</title>") || hasToken(t, got.body) {
+				t.Errorf("%s: %s", way, got.body)
+			}
+		}
+		if lines := a.log.at("ERROR"); len(lines) != 1 || !strings.Contains(lines[0], "outside of it") {
+			t.Errorf("%s: logged %q", way, lines)
+		}
+	}
+}
+
+// Where the token cannot be found in what leaves, no page is better.
+func TestOverruledAndCompressed(t *testing.T) {
+	a := newApp(t)
+	compressed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		fmt.Fprintf(z, "<!doctype html>%s", snippet.HTML(r.Context()))
+		z.Close()
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		overruling(a.Handler(compressed)).ServeHTTP(w, r.WithContext(middleware.WithVisitor(r.Context(), ada)))
+	}))
+	defer server.Close()
+	res, err := server.Client().Get(server.URL)
+	if err == nil {
+		body, readErr := io.ReadAll(res.Body)
+		res.Body.Close()
+		if readErr == nil || len(body) > 0 {
+			t.Errorf("%d bytes, %v", len(body), readErr)
+		}
+	}
+}
+
+// What the writer below can do, the boundary lets through.
+func TestWriterInterfaces(t *testing.T) {
+	a := newApp(t)
+	var w http.ResponseWriter
+	h := a.Handler(http.HandlerFunc(func(got http.ResponseWriter, _ *http.Request) { w = got }))
+
+	serve(h, navigation(ada)) // a recorder
+	if _, ok := w.(http.Flusher); !ok {
+		t.Error("no Flusher over one")
+	}
+	if _, ok := w.(http.Hijacker); ok {
+		t.Error("a Hijacker over none")
+	}
+	http.TimeoutHandler(h, time.Minute, "").ServeHTTP(httptest.NewRecorder(), navigation(ada))
+	if _, ok := w.(http.Flusher); ok {
+		t.Error("a Flusher over TimeoutHandler's writer, which has none")
+	}
+	if err := http.NewResponseController(w).Flush(); err == nil {
+		t.Error("ResponseController flushes where nothing can")
+	}
+
+	hijacked := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if _, ok := w.(http.Flusher); !ok {
+			t.Error("HTTP/1: no Flusher")
+		}
+		if _, ok := w.(io.ReaderFrom); !ok {
+			t.Error("HTTP/1: no ReaderFrom")
+		}
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Errorf("HTTP/1: %v", err)
+		}
+		conn, buffer, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(buffer, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+		buffer.Flush()
+	}))
+	server := httptest.NewServer(hijacked)
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: shop.example\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "101") {
+		t.Errorf("%q, %v", line, err)
+	}
+
+	http2 := httptest.NewUnstartedServer(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			t.Errorf("HTTP/%d", r.ProtoMajor)
+		}
+		if _, ok := w.(http.Pusher); !ok {
+			t.Error("HTTP/2: no Pusher")
+		}
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<p>")
+		w.(http.Flusher).Flush()
+		fmt.Fprint(w, snippet.HTML(r.Context()))
+	})))
+	http2.EnableHTTP2 = true
+	http2.StartTLS()
+	defer http2.Close()
+	res, err := http2.Client().Get(http2.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(body), loader) || res.Header.Get("Vary") != "Cookie" {
+		t.Errorf("HTTP/2: %v %v %s", err, res.Header, body)
+	}
+}
+
+// Whoever keeps the request after the chat's handler has returned, as echo's error
+// handler does, finds the chat there, and their own context untouched.
+func TestAfterTheHandlerReturned(t *testing.T) {
+	a := newApp(t)
+	var (
+		kept http.ResponseWriter
+		ctx  context.Context
+	)
+	inner := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { kept, ctx = w, r.Context() }))
+	got := visit(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(w, r)
+		if err := ctx.Err(); err != nil {
+			t.Errorf("the application's context: %v", err)
+		}
+		kept.WriteHeader(http.StatusNotFound)
+		shop(kept, snippet.HTML(ctx))
+	}), navigation(), ada)
+	if got.StatusCode != 404 || !hasToken(t, got.body) || storable(got.Header) != "" || len(markers(got.Header)) != 1 {
+		t.Errorf("%d %v %s", got.StatusCode, got.Header, got.body)
+	}
+}
+
+// http.TimeoutHandler around everything sends the headers when the handler has
+// returned: what was set after the first byte counts there.
+func TestInsideOfTimeoutHandler(t *testing.T) {
+	a := newApp(t)
+	for way, handler := range pages(func(h http.Header) { h.Set("Cache-Control", "public, max-age=60") }) {
+		got := visit(t, http.TimeoutHandler(a.Handler(handler), time.Minute, ""), navigation(), ada)
+		if hasToken(t, got.body) && storable(got.Header) != "" {
+			t.Errorf("%s: a token with %s", way, storable(got.Header))
+		}
+	}
+}
+
+// The page of a handler that ran out of time is drawn while somebody else answers.
+func TestTimeoutWhileThePageIsDrawn(t *testing.T) {
+	a := newApp(t)
+	release := make(chan struct{})
+	done := make(chan struct{})
+	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(done)
+		<-release
+		for range 100 {
+			snippet.HTML(context.WithoutCancel(r.Context()))
+		}
+	})
+	server := httptest.NewServer(a.Handler(http.TimeoutHandler(slow, time.Millisecond, "<!doctype html>too late")))
+	defer server.Close()
+	time.AfterFunc(time.Millisecond, func() { close(release) })
+	res, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	<-done
+}
