@@ -46,7 +46,7 @@ func identify(r *http.Request) (hubspot.Visitor, bool) {
 // The whole of an application: HUBSPOT_ACCESS_TOKEN and HUBSPOT_PORTAL_ID in the
 // environment, the middleware inside the authentication, one line in the layout.
 func Example() {
-	chat, err := middleware.FromEnv(identify, middleware.WithTokenPath("/chat/token"))
+	chat, err := middleware.FromEnv(identify)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -55,7 +55,6 @@ func Example() {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		_ = layout.Execute(w, map[string]any{"Chat": snippet.HTML(r.Context())})
 	})
-	mux.Handle("/chat/token", chat.TokenHandler())
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
 		chat.SignedOut(w, r) // while the session still says who it is
 		http.Redirect(w, r, "/", http.StatusSeeOther)

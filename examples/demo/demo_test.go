@@ -116,7 +116,7 @@ func (b *browser) expectVisitor(res response, email string) {
 	}
 	names, tokens := identifiedAs.FindStringSubmatch(res.body), tokenInPage.FindStringSubmatch(res.body)
 	if email == "" {
-		if names != nil || tokens != nil {
+		if names != nil && names[1] != "" || tokens != nil {
 			b.t.Errorf("%s identifies a visitor: %v", res.path, names)
 		}
 		return
@@ -127,7 +127,7 @@ func (b *browser) expectVisitor(res response, email string) {
 	if err := b.emulator.Verify(email, tokens[1]); err != nil {
 		b.t.Errorf("HubSpot refuses what %s says: %v", res.path, err)
 	}
-	if cc := strings.Join(res.header.Values("Cache-Control"), ", "); !strings.Contains(cc, "no-store") {
+	if cc := strings.Join(res.header.Values("Cache-Control"), ", "); cc != "private, no-store" {
 		b.t.Errorf("%s with a token may be kept: Cache-Control %q", res.path, cc)
 	}
 }
@@ -255,7 +255,7 @@ func TestSigningOutExpiresTheChatsCookies(t *testing.T) {
 
 func TestOtherSitesCannotPost(t *testing.T) {
 	b := open(t)
-	for _, path := range []string{"/login", "/logout", "/chat/token"} {
+	for _, path := range []string{"/login", "/logout", "/hubspot-visitor/token"} {
 		req, err := http.NewRequest("POST", b.shop+path, nil)
 		if err == nil {
 			req.Header.Set("Sec-Fetch-Site", "cross-site")
@@ -268,11 +268,11 @@ func TestOtherSitesCannotPost(t *testing.T) {
 
 func TestTokenEndpoint(t *testing.T) {
 	b := open(t)
-	if res := b.post("/chat/token", nil); res.status != http.StatusNoContent {
+	if res := b.post("/hubspot-visitor/token", nil); res.status != http.StatusNoContent {
 		t.Errorf("signed out: status %d, want 204", res.status)
 	}
 	b.signIn("first@example.com")
-	if res := b.post("/chat/token", nil); res.status != http.StatusOK || !strings.Contains(res.body, `"email":"first@example.com"`) {
+	if res := b.post("/hubspot-visitor/token", nil); res.status != http.StatusOK || !strings.Contains(res.body, `"email":"first@example.com"`) {
 		t.Errorf("signed in: %d %s", res.status, res.body)
 	}
 	b.expectCalls("first@example.com")
@@ -293,7 +293,7 @@ func TestContentSecurityPolicy(t *testing.T) {
 			t.Errorf("policy: %s", csp)
 		}
 		scripts := strings.Count(res.body, "<script")
-		if scripts != 2 || strings.Count(res.body, `nonce="`+found[1]+`"`) != scripts {
+		if scripts < 2 || strings.Count(res.body, `nonce="`+found[1]+`"`) != scripts {
 			t.Errorf("not all of the %d scripts have the nonce", scripts)
 		}
 		if strings.Contains(res.body, "style=") || strings.Contains(res.body, "<style") {

@@ -38,7 +38,6 @@ func newShop(emulator string) (http.Handler, error) {
 	}
 	var err error
 	s.chat, err = newChat(emulator, s.identify,
-		middleware.WithTokenPath("/chat/token"),
 		middleware.WithSkip(func(r *http.Request) bool { return r.URL.Path == "/help" }),
 	)
 	if err != nil {
@@ -63,7 +62,6 @@ func (s *shop) routes() http.Handler {
 	mux.HandleFunc("GET /login", s.login)
 	mux.HandleFunc("POST /login", s.signIn)
 	mux.HandleFunc("POST /logout", s.signOut)
-	mux.Handle("/chat/token", s.chat.TokenHandler())
 	mux.HandleFunc("GET /static/{file}", s.static)
 	mux.HandleFunc("/", s.notFound)
 	return mux

@@ -18,12 +18,11 @@ func (s *shop) signedIn(r *http.Request) (person, bool) {
 // whoever can choose the e-mail address can read its owner's chats.
 func (s *shop) identify(r *http.Request) (hubspot.Visitor, bool) {
 	p, ok := s.signedIn(r)
-	return hubspot.Visitor{
-		Email:         p.Email,
-		FirstName:     p.FirstName,
-		LastName:      p.LastName,
-		EmailVerified: p.EmailVerified,
-	}, ok
+	return p.visitor(), ok
+}
+
+func (p person) visitor() hubspot.Visitor {
+	return hubspot.Visitor{Email: p.Email, FirstName: p.FirstName, LastName: p.LastName, EmailVerified: p.EmailVerified}
 }
 
 // loginForm is what the login page shows.
@@ -56,6 +55,7 @@ func (s *shop) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.sessions.Put(r.Context(), sessionEmail, p.Email)
+	s.chat.SignedIn(w, r, p.visitor()) // optional: the chat is there a page earlier
 	http.Redirect(w, r, "/account", http.StatusSeeOther)
 }
 
