@@ -378,6 +378,29 @@ func TestOverruledByAnOuterHandler(t *testing.T) {
 	}
 }
 
+// scs and its like add a directive while the headers leave: that overrules
+// nothing.
+func TestStricterOuterHandler(t *testing.T) {
+	a := newApp(t)
+	got := visit(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.pages.ServeHTTP(adder{w}, r)
+	}), navigation(), ada)
+	if !hasToken(t, got.body) {
+		t.Errorf("not identified: %s", got.body)
+	}
+	if diff := cmp.Diff([]string{"private, no-store", `no-cache="Set-Cookie"`}, got.Header.Values("Cache-Control")); diff != "" {
+		t.Error(diff)
+	}
+	wantNoLog(t, a)
+}
+
+type adder struct{ http.ResponseWriter }
+
+func (w adder) WriteHeader(status int) {
+	w.Header().Add("Cache-Control", `no-cache="Set-Cookie"`)
+	w.ResponseWriter.WriteHeader(status)
+}
+
 // Where the token cannot be found in what leaves, no page is better.
 func TestOverruledAndCompressed(t *testing.T) {
 	a := newApp(t)

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -17,15 +18,20 @@ func protect(h http.Header) {
 	varyByCookie(h)
 }
 
-// protected reports whether h is as protect leaves it.
+// protected reports whether h is still as protect left it, or stricter: session
+// managers add no-cache="Set-Cookie" when the headers leave.
 func protected(h http.Header) bool {
-	count := 0
-	for name := range h {
-		if cacheHeader(name) {
-			count++
+	for name, lines := range h {
+		if !cacheHeader(name) {
+			continue
+		}
+		for _, line := range lines {
+			if grants(line) {
+				return false
+			}
 		}
 	}
-	return count == 1 && len(h["Cache-Control"]) == 1 && h["Cache-Control"][0] == "private, no-store"
+	return slices.Contains(h["Cache-Control"], "private, no-store")
 }
 
 func varyByCookie(h http.Header) {
@@ -66,7 +72,7 @@ func cacheHeader(name string) bool {
 // Expires alone is no such word.
 func public(h http.Header) bool {
 	for name, lines := range h {
-		if cacheHeader(name) && !strings.EqualFold(name, "Expires") && grants(lines) {
+		if cacheHeader(name) && len(lines) > 0 && grants(strings.Join(lines, ",")) {
 			return true
 		}
 	}
@@ -76,22 +82,20 @@ func public(h http.Header) bool {
 // grants reads a header's directives. The qualified forms, such as
 // private="Set-Cookie", protect the named field only (RFC 9111): they count for
 // nothing here.
-func grants(lines []string) (granted bool) {
-	for _, line := range lines {
-		for directive := range strings.SplitSeq(line, ",") {
-			name, value, valued := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
-			switch name {
-			case "private", "no-store", "no-cache":
-				if !valued {
-					return false
-				}
-			case "public":
-				granted = true
-			case "max-age", "s-maxage":
-				granted = granted || strings.Trim(value, `"0`) != ""
-			default: // X-Accel-Expires is a number of seconds, or @ and a time
-				granted = granted || strings.Trim(name, "@0123456789") == "" && strings.Trim(name, "0") != ""
+func grants(value string) (granted bool) {
+	for directive := range strings.SplitSeq(value, ",") {
+		name, value, valued := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "private", "no-store", "no-cache":
+			if !valued {
+				return false
 			}
+		case "public":
+			granted = true
+		case "max-age", "s-maxage":
+			granted = granted || strings.Trim(value, `"0`) != ""
+		default: // X-Accel-Expires is a number of seconds, or @ and a time
+			granted = granted || strings.Trim(name, "@0123456789") == "" && strings.Trim(name, "0") != ""
 		}
 	}
 	return granted

@@ -127,7 +127,7 @@ func (b *browser) expectVisitor(res response, email string) {
 	if err := b.emulator.Verify(email, tokens[1]); err != nil {
 		b.t.Errorf("HubSpot refuses what %s says: %v", res.path, err)
 	}
-	if cc := strings.Join(res.header.Values("Cache-Control"), ", "); cc != "private, no-store" {
+	if cc := strings.Join(res.header.Values("Cache-Control"), ", "); !strings.HasPrefix(cc, "private, no-store") {
 		b.t.Errorf("%s with a token may be kept: Cache-Control %q", res.path, cc)
 	}
 }
@@ -171,7 +171,7 @@ func TestBothPeopleOneAfterTheOther(t *testing.T) {
 	b.expectVisitor(b.get("/"), "first@example.com")
 	help := b.get("/help")
 	b.expectVisitor(help, "")
-	if cc := help.header.Get("Cache-Control"); !strings.Contains(help.body, "Fiona First") || cc != "private, no-store" {
+	if cc := help.header.Get("Cache-Control"); !strings.Contains(help.body, "Fiona First") || !strings.HasPrefix(cc, "private, no-store") {
 		t.Errorf("/help with the person's name may be kept: Cache-Control %q", cc)
 	}
 	b.expectCalls("first@example.com")
