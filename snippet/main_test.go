@@ -1,12 +1,14 @@
 package snippet_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"html/template"
-	"maps"
-	"slices"
+	"log/slog"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,28 +20,56 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// logged is what the package says in the log: some of it once per process.
+var logged safeBuffer
+
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	goleak.VerifyTestMain(m)
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) lines(containing string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for line := range strings.Lines(s.b.String()) {
+		if strings.Contains(line, containing) {
+			n++
+		}
+	}
+	return n
+}
 
 const (
-	loaderSrc = "//js.hs-scripts.com/12345678.js"
-	jwt       = "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"
+	portalID    = "12345678"
+	loaderSrc   = "//js.hs-scripts.com/12345678.js"
+	jwt         = "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"
+	fingerprint = "0123456789abcdef"
 )
 
-// request is a context as package middleware leaves it.
-func request(chat identity.Chat, change ...func(*identity.Request)) context.Context {
-	r := &identity.Request{
-		LoaderSrc: loaderSrc,
-		Chat:      func() identity.Chat { return chat },
-		Visitor:   func() (hubspot.Visitor, bool) { return hubspot.Visitor{}, false },
-	}
-	for _, f := range change {
-		f(r)
-	}
-	return identity.With(context.Background(), r)
+// page is a context's value as package middleware leaves it.
+type page struct{ chat identity.Chat }
+
+func (p page) Chat(context.Context) identity.Chat { return p.chat }
+
+// request is a context as package middleware leaves it, with an account.
+func request(chat identity.Chat) context.Context {
+	chat.PortalID, chat.LoaderSrc = portalID, loaderSrc
+	return identity.With(context.Background(), page{chat})
 }
 
 func identified(email string) identity.Chat {
-	return identity.Chat{Fingerprint: "0123456789abcdef", Token: hubspot.NewToken(jwt, email, time.Now())}
+	return identity.Chat{Claim: fingerprint, Token: hubspot.NewToken(jwt, email, time.Now())}
 }
 
 var anonymous identity.Chat
@@ -114,17 +144,19 @@ func rendered(t testing.TB, chat template.HTML) (nodes []node) {
 	return nodes
 }
 
-// inline splits the inline script into its code and the one literal.
-func inline(t testing.TB, script string) (code, literal string) {
+// literal is the JSON object of the element with the settings: an inline script,
+// or a block of data.
+func literal(t testing.TB, settings node) string {
 	t.Helper()
-	const boundary = "})("
-	at := strings.Index(script, boundary+"{")
-	if at < 0 || !strings.HasSuffix(script, ");") {
-		t.Fatalf("no literal in %s", script)
+	if settings.Attributes["type"] == "application/json" {
+		return settings.Text
 	}
-	at += len(boundary)
-	end := len(script) - len(");")
-	return script[:at] + "PAGE" + script[end:], script[at:end]
+	const before = "window.hsConversationsSettings={...window.hsConversationsSettings,"
+	rest, ok := strings.CutPrefix(settings.Text, before)
+	if !ok {
+		t.Fatalf("no settings in %s", settings.Text)
+	}
+	return "{" + rest
 }
 
 // decoded is a JSON object.
@@ -136,17 +168,21 @@ func decoded(t testing.TB, literal string) (fields map[string]any) {
 	return fields
 }
 
-// data is what the page's script gets, with inline script.
-func data(t testing.TB, ctx context.Context, opts ...snippet.Option) map[string]any {
+// part is what a page part consists of: settings, claim and loader.
+func part(t testing.TB, ctx context.Context, opts ...snippet.Option) (settings map[string]any, claim map[string]string) {
 	t.Helper()
 	nodes := rendered(t, snippet.HTML(ctx, opts...))
-	if len(nodes) == 0 {
-		t.Fatal("nothing is emitted")
+	if len(nodes) < 2 {
+		t.Fatalf("got %+v", nodes)
 	}
-	_, literal := inline(t, nodes[0].Text)
-	return decoded(t, literal)
+	return decoded(t, literal(t, nodes[0])), nodes[1].Attributes
 }
 
-func keys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
-
-func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }
+func constantScript(t testing.TB) string {
+	t.Helper()
+	content, err := os.ReadFile("chat.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(content))
+}

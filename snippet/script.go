@@ -9,20 +9,15 @@ import (
 	"strings"
 )
 
-//go:generate go tool -modfile=../internal/tools/go.mod esbuild chat.js --minify --target=es2017 --log-level=warning --outfile=chat.min.js
+//go:generate go tool -modfile=../internal/tools/go.mod esbuild chat.js --minify --target=es2018 --log-level=warning --outfile=chat.min.js
 
-// minified is chat.js as emitted: a function that is called with PAGE.
+// minified is chat.js as emitted: the same bytes on every page.
 //
 //go:embed chat.min.js
 var minified string
 
-// The script around the page's data: inline it is a literal, in the file it is
-// read from the element before the script's own.
 var (
-	inlineBefore, inlineAfter, _ = strings.Cut(strings.TrimSpace(minified), "PAGE")
-
-	script = "try{" + inlineBefore + "JSON.parse(document.currentScript.previousElementSibling.textContent)" + inlineAfter + "}catch(e){}\n"
-
+	script     = strings.TrimSpace(minified)
 	scriptName = scriptPrefix + hash(script) + scriptSuffix
 )
 

@@ -1,0 +1,169 @@
+package snippet
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
+)
+
+// What a page part is made of. The script reads the settings' JSON out of the
+// first element, so these strings and chat.js belong together; its comment
+// explains the attributes.
+const (
+	settingsOpen = "window.hsConversationsSettings={...window.hsConversationsSettings,"
+	dataOpen     = `<script type="application/json">{`
+	scriptOpen   = "<script"
+	scriptClose  = "</script>\n"
+
+	// roomForParts is for what comes beside the constant script, address and token.
+	roomForParts = 1024
+)
+
+// write appends the page part: settings, claim with the script, loader.
+func (o *options) write(b *strings.Builder, c identity.Chat, nonce string, debug bool) {
+	email, token := "", ""
+	somebody := len(c.Claim) > 1
+	if somebody {
+		// A token without a claim would be believed by nobody; it stays here.
+		email, token = c.Token.Email(), c.Token.Reveal()
+	}
+	inline := o.scriptSrc == ""
+	b.Grow(len(script) + len(o.settings) + len(email) + len(token) + roomForParts)
+
+	if debug && c.Reason != "" {
+		comment(b, c.Reason)
+	}
+
+	// Both fields always: a page of nobody's has to overwrite what the merged object
+	// holds of a former visitor.
+	if inline {
+		b.WriteString(scriptOpen)
+		attribute(b, " nonce", nonce)
+		b.WriteString(">" + settingsOpen)
+	} else {
+		b.WriteString(dataOpen)
+	}
+	b.WriteString(`"loadImmediately":false`)
+	b.WriteString(o.settings)
+	if (!inline || nonce != "") && !o.avoidInlineStyles {
+		b.WriteString(`,"avoidInlineStyles":true`) // the policy would block them
+	}
+	b.WriteString(`,"identificationEmail":`)
+	quote(b, email)
+	b.WriteString(`,"identificationToken":`)
+	quote(b, token)
+	b.WriteString("}" + scriptClose)
+
+	b.WriteString(scriptOpen + ` data-hubspot-visitor="`)
+	escape(b, c.Claim)
+	b.WriteString(`"`)
+	attribute(b, " data-portal", c.PortalID)
+	attribute(b, " data-endpoint", c.Endpoint)
+	later := o.load == LoadIdle || o.load == LoadInteraction
+	if later {
+		attribute(b, " data-load", string(o.load))
+		attribute(b, " data-loader", c.LoaderSrc)
+	}
+	if debug {
+		b.WriteString(" data-debug")
+	}
+	if somebody {
+		// htmx 1 and 2 would keep a copy of the page in localStorage.
+		b.WriteString(` hx-history="false"`)
+	}
+	attribute(b, " nonce", nonce)
+	if inline {
+		b.WriteString(">")
+		b.WriteString(script)
+	} else {
+		attribute(b, " src", o.scriptSrc)
+		b.WriteString(">")
+	}
+	b.WriteString(scriptClose)
+
+	if !later {
+		b.WriteString(scriptOpen + ` id="hs-script-loader" async defer`)
+		attribute(b, " src", c.LoaderSrc)
+		attribute(b, " nonce", nonce)
+		b.WriteString(">" + scriptClose)
+	}
+}
+
+// attribute appends an attribute that has a value.
+func attribute(b *strings.Builder, name, value string) {
+	if value == "" {
+		return
+	}
+	b.WriteString(name)
+	b.WriteString(`="`)
+	escape(b, value)
+	b.WriteString(`"`)
+}
+
+// comment appends an HTML comment. Without a > nothing ends it early.
+func comment(b *strings.Builder, text string) {
+	b.WriteString("<!-- hubspot-visitor: ")
+	escape(b, text)
+	b.WriteString(" -->\n")
+}
+
+// plain reports whether a byte stands for itself in JSON, JavaScript and HTML.
+// Everything that is not ASCII is escaped as well: on a page without a declared
+// charset it would reach HubSpot garbled.
+func plain(c byte) bool {
+	return c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' && c != '\''
+}
+
+// escaped appends s with the characters that are not plain replaced by f.
+func escaped(b *strings.Builder, s string, f func(*strings.Builder, rune)) {
+	start := 0
+	for i := 0; i < len(s); {
+		if plain(s[i]) {
+			i++
+			continue
+		}
+		b.WriteString(s[start:i])
+		r, size := utf8.DecodeRuneInString(s[i:]) // U+FFFD for what is not UTF-8
+		f(b, r)
+		i += size
+		start = i
+	}
+	b.WriteString(s[start:])
+}
+
+// quote appends s as a string of JSON that is also one of JavaScript in HTML.
+func quote(b *strings.Builder, s string) {
+	b.WriteByte('"')
+	escaped(b, s, func(b *strings.Builder, r rune) {
+		if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
+			unit(b, high)
+			r = low
+		}
+		unit(b, r)
+	})
+	b.WriteByte('"')
+}
+
+// unit appends a UTF-16 code unit.
+func unit(b *strings.Builder, r rune) {
+	const hex = "0123456789abcdef"
+	b.WriteString(`\u`)
+	for shift := 12; shift >= 0; shift -= 4 {
+		b.WriteByte(hex[r>>shift&15])
+	}
+}
+
+// escape appends s as an attribute's value, or as text.
+func escape(b *strings.Builder, s string) {
+	escaped(b, s, func(b *strings.Builder, r rune) {
+		if r == 0 {
+			r = utf8.RuneError // HTML has no NUL
+		}
+		b.WriteString("&#")
+		b.WriteString(strconv.Itoa(int(r)))
+		b.WriteByte(';')
+	})
+}
