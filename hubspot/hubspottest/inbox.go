@@ -68,6 +68,13 @@ func (s *Server) openThread(key, contact string) {
 	}
 }
 
+// contactThread returns the key of a contact's thread. The caller holds s.mu.
+func (s *Server) contactThread(email string) string {
+	key := s.threadKey(email)
+	s.openThread(key, email)
+	return key
+}
+
 // findThread returns the thread that the path names. The caller holds s.mu.
 func (s *Server) findThread(r *http.Request) *thread {
 	if r.PathValue("portal") != PortalID {
@@ -76,16 +83,72 @@ func (s *Server) findThread(r *http.Request) *thread {
 	return s.threads[r.PathValue("utk")]
 }
 
-// serveThreadPage is the chat itself, which the widget shows in its iframe.
-func (s *Server) serveThreadPage(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	known := s.findThread(r) != nil
-	s.mu.Unlock()
-	if !known {
-		notFound(w, r)
+// serveThreadPage is the chat itself, which the widget shows in its iframe. Its
+// address names the browser (messagesUtk), not the visitor: the page tells the
+// chat whose thread it shows.
+func (s *Server) serveThreadPage() http.HandlerFunc {
+	serve := page("visitor.html")
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		delay, known := s.frames[r.PathValue("utk")]
+		s.mu.Unlock()
+		if !known || r.PathValue("portal") != PortalID {
+			notFound(w, r)
+			return
+		}
+		if !s.wait(r.Context(), delay) {
+			panic(http.ErrAbortHandler)
+		}
+		serve(w, r)
+	}
+}
+
+// serveTold keeps what a page told the chat in an iframe.
+func (s *Server) serveTold(w http.ResponseWriter, r *http.Request) {
+	var told struct {
+		Type    string `json:"type"`
+		Session string `json:"session"` // of the backend's answer
+		Email   string `json:"email"`   // of the identification attributes
+	}
+	if err := readJSON(w, r, &told); err != nil {
+		http.Error(w, "a message is expected", http.StatusBadRequest)
 		return
 	}
-	page("visitor.html")(w, r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	message := WidgetMessage{Time: s.now(), MessagesUtk: r.PathValue("utk"), Type: told.Type, Contact: told.Email}
+	if t := s.threads[told.Session]; t != nil {
+		message.Contact = t.contact
+	}
+	s.widgetMessages = append(s.widgetMessages, message)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// serveIdentify tells a chat the thread of the visitor with that e-mail and
+// token.
+func (s *Server) serveIdentify(w http.ResponseWriter, r *http.Request) {
+	var visitor struct {
+		Email string `json:"email"`
+		Token string `json:"token"`
+	}
+	if err := readJSON(w, r, &visitor); err != nil {
+		http.Error(w, "an e-mail and a token are expected", http.StatusBadRequest)
+		return
+	}
+	var answer struct {
+		Session string `json:"session"`
+	}
+	s.mu.Lock()
+	err := s.verify(visitor.Email, visitor.Token)
+	if err == nil {
+		answer.Session = s.contactThread(visitor.Email)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		http.Error(w, "e-mail and token do not fit", http.StatusForbidden)
+		return
+	}
+	writeJSON(w, answer)
 }
 
 // visitorThread is what the chat shows to its visitor.
@@ -116,8 +179,7 @@ func (s *Server) serveSend(w http.ResponseWriter, r *http.Request) {
 	var message struct {
 		Text string `json:"text"`
 	}
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxMessage)).Decode(&message)
-	if err != nil || strings.TrimSpace(message.Text) == "" {
+	if err := readJSON(w, r, &message); err != nil || strings.TrimSpace(message.Text) == "" {
 		http.Error(w, "a message is expected", http.StatusBadRequest)
 		return
 	}
@@ -177,6 +239,10 @@ func (s *Server) serveCalls(w http.ResponseWriter, _ *http.Request) {
 		entries = append(entries, callEntry{c.Path, c.Email, c.Status})
 	}
 	writeJSON(w, entries)
+}
+
+func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+	return json.NewDecoder(http.MaxBytesReader(w, r.Body, maxMessage)).Decode(v)
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

@@ -20,18 +20,20 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/visitor-identification/{version}/tokens/create", s.serveTokens)
 	mux.HandleFunc("/conversations/v3/visitor-identification/tokens/create", s.serveTokens)
 
-	mux.HandleFunc("GET /{script}", s.serveLoader)
+	mux.HandleFunc("GET /{script}", s.serveLoader())
 	mux.HandleFunc("GET /conversations-embed.js", asset("conversations-embed.js"))
 	mux.HandleFunc("GET /conversations-embed/widget.css", asset("widget.css"))
 	mux.HandleFunc("GET "+backendPath, s.serveWidget)
 	mux.HandleFunc("OPTIONS "+backendPath, servePreflight)
 
 	const threadPath = "/conversations-visitor/{portal}/threads/utk/{utk}"
-	mux.HandleFunc("GET "+threadPath, s.serveThreadPage)
+	mux.HandleFunc("GET "+threadPath, s.serveThreadPage())
 	mux.HandleFunc("GET /conversations-visitor/visitor.js", asset("visitor.js"))
 	mux.HandleFunc("GET /conversations-visitor/visitor.css", asset("visitor.css"))
 	mux.HandleFunc("GET "+threadPath+"/messages", s.serveMessages)
 	mux.HandleFunc("POST "+threadPath+"/messages", s.serveSend)
+	mux.HandleFunc("POST "+threadPath+"/identify", s.serveIdentify)
+	mux.HandleFunc("POST "+threadPath+"/told", s.serveTold)
 
 	mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))
 	mux.HandleFunc("GET /inbox", page("inbox.html"))
@@ -42,24 +44,33 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// asset serves an embedded file.
-func asset(file string) http.HandlerFunc {
+// readAsset returns an embedded file.
+func readAsset(file string) []byte {
 	content, err := fs.ReadFile(assets, "assets/"+file)
 	if err != nil {
 		panic(err) // the file is embedded, or this package does not work at all
 	}
-	types := map[string]string{
-		".css":  "text/css; charset=utf-8",
-		".html": "text/html; charset=utf-8",
-		".js":   "text/javascript; charset=utf-8",
-	}
-	return func(w http.ResponseWriter, _ *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", types[path.Ext(file)])
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		_, _ = w.Write(content)
-	}
+	return content
+}
+
+// asset serves an embedded file.
+func asset(file string) http.HandlerFunc {
+	content := readAsset(file)
+	return func(w http.ResponseWriter, _ *http.Request) { writeAsset(w, file, content) }
+}
+
+var assetTypes = map[string]string{
+	".css":  "text/css; charset=utf-8",
+	".html": "text/html; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+}
+
+func writeAsset(w http.ResponseWriter, file string, content []byte) {
+	h := w.Header()
+	h.Set("Content-Type", assetTypes[path.Ext(file)])
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(content)
 }
 
 // page serves an embedded document that runs only the emulator's own scripts.

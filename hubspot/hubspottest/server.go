@@ -44,24 +44,27 @@ type Server struct {
 	handler http.Handler
 	key     []byte // signs identification tokens and thread keys
 
-	mu           sync.Mutex
-	closed       bool
-	closers      []func()
-	waiting      map[*context.CancelFunc]struct{}
-	ahead        time.Duration // of time.Now, see Advance
-	accessToken  string
-	scopes       []string
-	plan         Plan
-	limits       limits
-	faults       []Fault
-	outage       *Fault
-	calls        []Call
-	widgetStatus int
-	widgetDelay  time.Duration
-	widgetLoads  []WidgetLoad
-	names        map[string]name    // of contacts, by e-mail, as the token call told
-	threads      map[string]*thread // by thread key (messagesUtk of anonymous visitors)
-	started      []*thread          // threads with a message, oldest first
+	mu             sync.Mutex
+	closed         bool
+	closers        []func()
+	waiting        map[*context.CancelFunc]struct{}
+	ahead          time.Duration // of time.Now, see Advance
+	accessToken    string
+	scopes         []string
+	plan           Plan
+	limits         limits
+	faults         []Fault
+	outage         *Fault
+	calls          []Call
+	widget         func(WidgetLoad) WidgetAnswer // nil unless SetWidget was called
+	widgetUsual    WidgetAnswer
+	widgetRelease  string
+	widgetLoads    []WidgetLoad
+	widgetMessages []WidgetMessage
+	frames         map[string]time.Duration // delay of the chat's document, by messagesUtk
+	names          map[string]name          // of contacts, by e-mail, as the token call told
+	threads        map[string]*thread       // by thread key (messagesUtk of anonymous visitors)
+	started        []*thread                // threads with a message, oldest first
 }
 
 // New returns a server that does not listen: mount its [Server.Handler]
@@ -69,14 +72,16 @@ type Server struct {
 // [Server.Close].
 func New() *Server {
 	s := &Server{
-		key:         make([]byte, 32),
-		waiting:     map[*context.CancelFunc]struct{}{},
-		accessToken: AccessToken,
-		scopes:      []string{tokenScope},
-		plan:        Professional,
-		limits:      defaultLimits(),
-		names:       map[string]name{},
-		threads:     map[string]*thread{},
+		key:           make([]byte, 32),
+		waiting:       map[*context.CancelFunc]struct{}{},
+		accessToken:   AccessToken,
+		scopes:        []string{tokenScope},
+		plan:          Professional,
+		limits:        defaultLimits(),
+		names:         map[string]name{},
+		threads:       map[string]*thread{},
+		frames:        map[string]time.Duration{},
+		widgetRelease: newestRelease,
 	}
 	rand.Read(s.key) // never fails
 	s.handler = s.routes()

@@ -1,9 +1,12 @@
 package hubspottest
 
 import (
+	"bytes"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -11,17 +14,55 @@ import (
 // backendPath is what the widget asks before it shows a chat.
 const backendPath = "/livechat-public/v1/message/public"
 
+// newestRelease is the release that the widget imitates by itself.
+const newestRelease = "2026-05"
+
 // WidgetLoad is one question of a widget to its backend: which chat does this
-// page's visitor get?
+// page's visitor get? A load and a refresh ask the same.
 type WidgetLoad struct {
 	Time        time.Time // on the emulator's clock
 	PortalID    string
 	Email       string // empty if the page named none
 	Token       string // the identification token, empty if the page had none
-	MessagesUtk string // of an anonymous visitor who has been here before
+	MessagesUtk string // of the cookie, or one that the widget has just made up
 	PageURI     string
 	Identified  bool // e-mail and token were accepted
 	Status      int  // of the answer; 0 while there is none
+}
+
+// WidgetAnswer is how the backend treats one question of a widget. The zero
+// value is the normal answer: the chat, at once.
+type WidgetAnswer struct {
+	// Status of the answer, 0 for the normal one. The widget shows a chat for
+	// 200. It takes 204 and 404 for "no chat on this page" and everything else
+	// for a failure, and is stuck after either.
+	Status int
+	// Hide answers 200 without a chat, as for a visitor whom no chatflow is
+	// meant for: the widget shows nothing and is not stuck.
+	Hide bool
+	// Delay passes before the answer; a negative one never ends.
+	Delay time.Duration
+	// DisplayAfter is how long the chatflow lets its visitor read before the chat
+	// is shown, in whole seconds.
+	DisplayAfter time.Duration
+	// FrameDelay passes before the chat's iframe gets its document.
+	FrameDelay time.Duration
+}
+
+// WidgetMessage is a word of the page to the chat in an iframe about its
+// visitor, as that iframe got it.
+type WidgetMessage struct {
+	Time time.Time // on the emulator's clock
+	// MessagesUtk names the iframe; the WidgetLoad with the same one tells whom
+	// it was opened for.
+	MessagesUtk string
+	// Type is "visitor-identification-attributes" for the e-mail and token that
+	// the page gave, "widget-data" for the backend's answer to a load and
+	// "refresh-widget-data" for that to a refresh.
+	Type string
+	// Contact is the e-mail of the visitor that the message is about, empty for
+	// an anonymous one.
+	Contact string
 }
 
 // WidgetLoads returns what widgets asked their backend, oldest first.
@@ -31,29 +72,63 @@ func (s *Server) WidgetLoads() []WidgetLoad {
 	return slices.Clone(s.widgetLoads)
 }
 
-// SetWidgetStatus makes the widget's backend answer with status; 0 means its
-// normal answers. The widget shows a chat for 200 and 304, stays silent for 204
-// and 404, and is stuck after anything else.
+// WidgetMessages returns what pages told the chats in their iframes, oldest
+// first. An iframe that was told of two visitors showed one the other's chat.
+func (s *Server) WidgetMessages() []WidgetMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.widgetMessages)
+}
+
+// SetWidget makes answer decide what the widget's backend does, question by
+// question: by page, by visitor, or for the first one only. It may be called
+// concurrently. What it leaves at zero is decided by the page's query (see the
+// package's documentation), then by [Server.SetWidgetStatus] and
+// [Server.SetWidgetDelay]. A nil function decides nothing.
+func (s *Server) SetWidget(answer func(WidgetLoad) WidgetAnswer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.widget = answer
+}
+
+// SetWidgetStatus makes the widget's backend answer with status, see
+// [WidgetAnswer]; 0 means its normal answers.
 func (s *Server) SetWidgetStatus(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.widgetStatus = status
+	s.widgetUsual.Status = status
 }
 
 // SetWidgetDelay makes the widget's backend wait before it answers.
 func (s *Server) SetWidgetDelay(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.widgetDelay = d
+	s.widgetUsual.Delay = d
+}
+
+// SetWidgetRelease chooses the release of HubSpot's widget that is imitated on
+// pages that load from now on: "2024-12", "2025-06" or "2026-05", which a new
+// server has. In the older two the stub's status has no pending, and refresh
+// knows no setIdentification.
+func (s *Server) SetWidgetRelease(release string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.widgetRelease = release
 }
 
 // serveLoader is the script that a page includes, /<portal id>.js.
-func (s *Server) serveLoader(w http.ResponseWriter, r *http.Request) {
-	if r.PathValue("script") != PortalID+".js" {
-		notFound(w, r)
-		return
+func (s *Server) serveLoader() http.HandlerFunc {
+	script := readAsset("loader.js")
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.PathValue("script") != PortalID+".js" {
+			notFound(w, r)
+			return
+		}
+		s.mu.Lock()
+		release := s.widgetRelease
+		s.mu.Unlock()
+		writeAsset(w, "loader.js", bytes.ReplaceAll(script, []byte("{{release}}"), []byte(release)))
 	}
-	asset("loader.js")(w, r)
 }
 
 // servePreflight lets pages of any origin send the widget's own header.
@@ -65,10 +140,31 @@ func servePreflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// widgetAnswer tells a widget which thread to show.
-type widgetAnswer struct {
-	MessagesUtk string `json:"messagesUtk"` // of the thread, also an identified visitor's
-	Identified  bool   `json:"identified"`
+// widgetData tells a widget which chat to show, in the form of HubSpot's own
+// backend, so that HubSpot's own widget understands it too.
+type widgetData struct {
+	Type           string        `json:"@type"`
+	SessionID      string        `json:"sessionId,omitempty"` // the key of the visitor's thread
+	Message        widgetMessage `json:"message"`
+	GDPR           gdprOptions   `json:"gdprConsentOptions"`
+	WidgetLocation string        `json:"widgetLocation"`
+}
+
+type gdprOptions struct {
+	Prompt string `json:"cookieConsentPrompt"`
+}
+
+type widgetMessage struct {
+	ClientTriggers clientTriggers `json:"clientTriggers"`
+}
+
+type clientTriggers struct {
+	Delay timeDelay `json:"displayOnTimeDelay"`
+}
+
+type timeDelay struct {
+	Enabled bool `json:"enabled"`
+	Seconds int  `json:"timeDelaySeconds"`
 }
 
 // serveWidget is the widget's backend.
@@ -84,57 +180,114 @@ func (s *Server) serveWidget(w http.ResponseWriter, r *http.Request) {
 
 	s.mu.Lock()
 	load.Time = s.now()
-	number, delay := len(s.widgetLoads), s.widgetDelay
+	number := len(s.widgetLoads)
 	s.widgetLoads = append(s.widgetLoads, load)
+	decide, answer := s.widget, s.widgetUsual
 	s.mu.Unlock()
-	if !s.wait(r.Context(), delay) {
+	answer = pageAnswer(load.PageURI).or(answer)
+	if decide != nil {
+		answer = decide(load).or(answer)
+	}
+	if !s.wait(r.Context(), answer.Delay) {
 		panic(http.ErrAbortHandler)
 	}
 
 	s.mu.Lock()
-	status, answer := s.admit(&load)
+	status, session := s.admit(&load)
+	if answer.Status != 0 && status == http.StatusOK {
+		status = answer.Status
+	}
 	load.Status = status
 	s.widgetLoads[number] = load
+	if load.MessagesUtk != "" {
+		s.frames[load.MessagesUtk] = answer.FrameDelay
+	}
 	s.mu.Unlock()
 
 	h := w.Header()
+	// With this the page's own scripts can see the status among the resources of
+	// its performance timeline.
 	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "X-HubSpot-Messages-Utk")
-	h.Set("X-HubSpot-Messages-Utk", answer.MessagesUtk) // a 304 has no body to put it in
 	h.Set("Cache-Control", "no-store")
 	if status != http.StatusOK {
 		w.WriteHeader(status)
 		return
 	}
-	writeJSON(w, answer)
+	data := widgetData{Type: "WIDGET", SessionID: session, GDPR: gdprOptions{"NEVER"}, WidgetLocation: "RIGHT_ALIGNED"}
+	if answer.Hide {
+		data.Type, data.SessionID = "HIDE_WIDGET", ""
+	}
+	if seconds := int(answer.DisplayAfter.Seconds()); seconds > 0 {
+		data.Message.ClientTriggers.Delay = timeDelay{true, seconds}
+	}
+	writeJSON(w, data)
+}
+
+// or fills in what a leaves open.
+func (a WidgetAnswer) or(b WidgetAnswer) WidgetAnswer {
+	if a.Status == 0 {
+		a.Status = b.Status
+	}
+	a.Hide = a.Hide || b.Hide
+	if a.Delay == 0 {
+		a.Delay = b.Delay
+	}
+	if a.DisplayAfter == 0 {
+		a.DisplayAfter = b.DisplayAfter
+	}
+	if a.FrameDelay == 0 {
+		a.FrameDelay = b.FrameDelay
+	}
+	return a
+}
+
+// pageAnswer is what the query of a page asks for, so that somebody who looks at
+// a page can see how it copes.
+func pageAnswer(uri string) (a WidgetAnswer) {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return a
+	}
+	q := u.Query()
+	duration := func(name string) time.Duration {
+		d, err := time.ParseDuration(q.Get(name))
+		if err != nil {
+			return 0
+		}
+		return d
+	}
+	// Not below 200: what is no final status is no answer.
+	if status, err := strconv.Atoi(q.Get("hubspot-status")); err == nil && status >= 200 && status <= 599 {
+		a.Status = status
+	}
+	a.Hide = q.Has("hubspot-hide")
+	a.Delay = duration("hubspot-delay")
+	a.DisplayAfter = duration("hubspot-display-after")
+	a.FrameDelay = duration("hubspot-frame-delay")
+	return a
 }
 
 var anonymousKey = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// admit decides what a widget gets. The caller holds s.mu.
-func (s *Server) admit(load *WidgetLoad) (status int, answer widgetAnswer) {
-	status = http.StatusOK
-	if s.widgetStatus != 0 {
-		status = s.widgetStatus
-	}
+// admit decides what a widget gets: a status and the key of its visitor's
+// thread. The caller holds s.mu.
+func (s *Server) admit(load *WidgetLoad) (status int, session string) {
 	if load.PortalID != PortalID {
-		return http.StatusNotFound, answer
+		return http.StatusNotFound, ""
 	}
 	// An e-mail alone proves nothing: that visitor is anonymous, like one who
 	// brings a token without an e-mail.
 	if load.Email != "" && load.Token != "" {
 		if s.verify(load.Email, load.Token) != nil {
-			return http.StatusBadRequest, answer
+			return http.StatusBadRequest, ""
 		}
 		load.Identified = true
-		key := s.threadKey(load.Email)
-		s.openThread(key, load.Email)
-		return status, widgetAnswer{MessagesUtk: key, Identified: true}
+		return http.StatusOK, s.contactThread(load.Email)
 	}
 	key := load.MessagesUtk
 	if t := s.threads[key]; !anonymousKey.MatchString(key) || t != nil && t.contact != "" {
 		key = strings.ReplaceAll(uuid(), "-", "")
 	}
 	s.openThread(key, "")
-	return status, widgetAnswer{MessagesUtk: key}
+	return http.StatusOK, key
 }

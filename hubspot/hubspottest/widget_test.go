@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -21,28 +23,40 @@ func get(s *hubspottest.Server, target string) *httptest.ResponseRecorder {
 	return w
 }
 
-// load asks the backend as the widget does and returns the thread key.
-func load(t *testing.T, s *hubspottest.Server, query url.Values) (status int, utk string, identified bool) {
+// ask asks the backend as the widget on a page does.
+func ask(t *testing.T, s *hubspottest.Server, page string, query url.Values) *httptest.ResponseRecorder {
 	t.Helper()
 	query.Set("portalId", "12345678")
 	r := httptest.NewRequest("GET", "/livechat-public/v1/message/public?"+query.Encode(), nil)
-	r.Header.Set("X-HubSpot-Messages-Uri", "http://shop.test/")
+	r.Header.Set("X-HubSpot-Messages-Uri", page)
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
 	if w.Header().Get("Access-Control-Allow-Origin") != "*" {
 		t.Error("a page of another origin cannot read the answer")
 	}
+	return w
+}
+
+// load asks the backend and returns the key of the thread that it names, and
+// whose thread that is.
+func load(t *testing.T, s *hubspottest.Server, query url.Values) (status int, session string, identified bool) {
+	t.Helper()
+	w := ask(t, s, "http://shop.test/", query)
 	if w.Code != 200 {
 		return w.Code, "", false
 	}
 	var body struct {
-		MessagesUtk string
-		Identified  bool
+		Type      string `json:"@type"`
+		SessionID string
 	}
-	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Type != "WIDGET" {
+		t.Fatalf("%s: %v", w.Body, err)
+	}
+	var thread struct{ Identified bool }
+	if err := json.Unmarshal(get(s, "/conversations-visitor/12345678/threads/utk/"+body.SessionID+"/messages").Body.Bytes(), &thread); err != nil {
 		t.Fatal(err)
 	}
-	return w.Code, body.MessagesUtk, body.Identified
+	return w.Code, body.SessionID, thread.Identified
 }
 
 // say writes into a thread as the iframe does.
@@ -231,8 +245,128 @@ func TestInbox(t *testing.T) {
 	if thread != `{"identified":true,"messages":["\u003cscript\u003ealert(1)\u003c/script\u003e"]}` {
 		t.Errorf("thread: %s", thread)
 	}
-	page := get(s, "/conversations-visitor/12345678/threads/utk/"+ann+"?domain=shop.test")
+	const browser = "0123456789abcdef0123456789abcdef"
+	load(t, s, url.Values{"messagesUtk": {browser}})
+	page := get(s, "/conversations-visitor/12345678/threads/utk/"+browser+"?domain=shop.test")
 	if page.Code != 200 || !strings.Contains(page.Header().Get("Content-Security-Policy"), "script-src 'self'") {
 		t.Errorf("chat page: %d %v", page.Code, page.Header())
+	}
+}
+
+// tell is what a chat in an iframe reports or asks about what the page told it.
+func tell(s *hubspottest.Server, utk, what, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/conversations-visitor/12345678/threads/utk/"+utk+"/"+what, strings.NewReader(body)))
+	return w
+}
+
+func TestWidgetMessages(t *testing.T) {
+	s := hubspottest.New()
+	token := serve(t, s, request(nil)).Token
+	const utk = "0123456789abcdef0123456789abcdef"
+	_, ann, _ := load(t, s, url.Values{"email": {"ann@example.com"}, "identificationToken": {token}, "messagesUtk": {utk}})
+	_, anon, _ := load(t, s, url.Values{"messagesUtk": {utk}})
+
+	for _, body := range []string{
+		`{"type":"widget-data","session":"` + ann + `"}`,
+		`{"type":"refresh-widget-data","session":"` + anon + `"}`,
+		`{"type":"visitor-identification-attributes","email":"ann@example.com"}`,
+	} {
+		if w := tell(s, utk, "told", body); w.Code != 204 {
+			t.Errorf("told %s: %d", body, w.Code)
+		}
+	}
+	want := []hubspottest.WidgetMessage{
+		{MessagesUtk: utk, Type: "widget-data", Contact: "ann@example.com"},
+		{MessagesUtk: utk, Type: "refresh-widget-data"},
+		{MessagesUtk: utk, Type: "visitor-identification-attributes", Contact: "ann@example.com"},
+	}
+	if diff := cmp.Diff(want, s.WidgetMessages(), cmpopts.IgnoreFields(hubspottest.WidgetMessage{}, "Time")); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+
+	if w := tell(s, utk, "identify", `{"email":"ann@example.com","token":"`+token+`"}`); w.Body.String() != `{"session":"`+ann+`"}` {
+		t.Errorf("identify: %d %s", w.Code, w.Body)
+	}
+	for _, bad := range []string{`{"email":"bob@example.com","token":"` + token + `"}`, `{}`, `x`} {
+		if w := tell(s, utk, "identify", bad); w.Code < 400 {
+			t.Errorf("identify %s: %d", bad, w.Code)
+		}
+	}
+	if w := tell(s, utk, "told", "x"); w.Code != 400 {
+		t.Errorf("told garbage: %d", w.Code)
+	}
+}
+
+func TestSetWidget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hubspottest.New()
+		t.Cleanup(s.Close)
+		first := true
+		s.SetWidgetDelay(3 * time.Second)
+		s.SetWidget(func(load hubspottest.WidgetLoad) (a hubspottest.WidgetAnswer) {
+			_ = s.WidgetLoads() // its methods can be called in here
+			switch {
+			case load.PageURI == "http://shop.test/none":
+				a.Status = 204
+			case load.PageURI == "http://shop.test/hidden":
+				a.Hide = true
+			case load.Email == "bob@example.com":
+				a.Delay = time.Second
+			case first:
+				a.Status, a.DisplayAfter = 200, 5*time.Second
+			}
+			first = false
+			return a
+		})
+		const (
+			plain   = `{"@type":"WIDGET","sessionId":"KEY","message":{"clientTriggers":{"displayOnTimeDelay":{"enabled":false,"timeDelaySeconds":0}}},"gdprConsentOptions":{"cookieConsentPrompt":"NEVER"},"widgetLocation":"RIGHT_ALIGNED"}`
+			delayed = `{"@type":"WIDGET","sessionId":"KEY","message":{"clientTriggers":{"displayOnTimeDelay":{"enabled":true,"timeDelaySeconds":5}}},"gdprConsentOptions":{"cookieConsentPrompt":"NEVER"},"widgetLocation":"RIGHT_ALIGNED"}`
+			hidden  = `{"@type":"HIDE_WIDGET","message":{"clientTriggers":{"displayOnTimeDelay":{"enabled":false,"timeDelaySeconds":0}}},"gdprConsentOptions":{"cookieConsentPrompt":"NEVER"},"widgetLocation":"RIGHT_ALIGNED"}`
+		)
+		key := regexp.MustCompile(`"sessionId":"[^"]+"`)
+		for _, tt := range []struct {
+			name, page, email string
+			status            int
+			body              string
+			took              time.Duration
+		}{
+			{"the first one", "http://shop.test/", "", 200, delayed, 3 * time.Second},
+			{"the second one", "http://shop.test/", "", 200, plain, 3 * time.Second},
+			{"a page without a chat", "http://shop.test/none", "", 204, "", 3 * time.Second},
+			{"a page that hides it", "http://shop.test/hidden", "", 200, hidden, 3 * time.Second},
+			{"a visitor", "http://shop.test/", "bob@example.com", 200, plain, time.Second},
+			{"the page's query", "http://shop.test/?hubspot-status=500&hubspot-delay=2s", "", 500, "", 2 * time.Second},
+			{"the page's query, display", "http://shop.test/?a=b&hubspot-display-after=5s", "", 200, delayed, 3 * time.Second},
+			{"the page's query, hidden", "http://shop.test/?hubspot-hide", "", 200, hidden, 3 * time.Second},
+			{"the page's query, nonsense", "http://shop.test/?hubspot-status=7&hubspot-delay=x", "", 200, plain, 3 * time.Second},
+		} {
+			begin := time.Now()
+			w := ask(t, s, tt.page, url.Values{"email": {tt.email}})
+			body := key.ReplaceAllString(w.Body.String(), `"sessionId":"KEY"`)
+			if w.Code != tt.status || body != tt.body || time.Since(begin) != tt.took {
+				t.Errorf("%s: %d after %v: %s", tt.name, w.Code, time.Since(begin), body)
+			}
+		}
+
+		const utk = "0123456789abcdef0123456789abcdef"
+		s.SetWidget(func(hubspottest.WidgetLoad) hubspottest.WidgetAnswer {
+			return hubspottest.WidgetAnswer{FrameDelay: 4 * time.Second}
+		})
+		load(t, s, url.Values{"messagesUtk": {utk}})
+		begin := time.Now()
+		if w := get(s, "/conversations-visitor/12345678/threads/utk/"+utk); w.Code != 200 || time.Since(begin) != 4*time.Second {
+			t.Errorf("the iframe: %d after %v", w.Code, time.Since(begin))
+		}
+	})
+}
+
+func TestSetWidgetRelease(t *testing.T) {
+	s := hubspottest.New()
+	for _, release := range []string{"2026-05", "2024-12"} {
+		s.SetWidgetRelease(release)
+		if script := get(s, "/12345678.js").Body.String(); !strings.Contains(script, `'`+release+`'`) || strings.Contains(script, "{{") {
+			t.Errorf("%s: %s", release, script)
+		}
 	}
 }

@@ -1,79 +1,541 @@
 // The widget: an imitation of the chat that HubSpot's loader adds to a page. It
-// does what HubSpot's does as seen from the page, including what is awkward:
-// the API object is replaced, callbacks run again, the visitor is captured at
-// load and resets do not queue.
+// does what HubSpot's does as seen from the page, its rudeness included: shells
+// that live on after a reset, a message queue that does not ask whose chat it
+// fills, a state that gets stuck. Nothing here is kinder than the original.
+//
+// A shell is one life of the widget: it knows one visitor, whom it captured when
+// it was made. A reset makes a new shell; the old one keeps its timers, its
+// requests under way, its queue and its listeners.
+//
+// Time and network are those of this window at the moment of the call, so a test
+// can put its own setTimeout and fetch there. With the chat's iframe the widget
+// speaks by postMessage alone, in JSON texts {type, uuid, data}:
+//
+//   from the chat: request-widget · store-messages-cookie (data: the utk) ·
+//     open-change {isOpen, isUser} · iframe-resize {height, width} ·
+//     external-api-event {eventType, payload}
+//   to the chat: widget-data, refresh-widget-data (the backend's answer and what
+//     the widget knows) · visitor-identification-attributes
+//     {identificationEmail, identificationToken} · request-open · request-close ·
+//     open-to-new-thread · browser-window-resize · first-visitor-session ·
+//     track-api-usage
 (function () {
   'use strict';
 
-  const CONTAINER_ID = 'hubspot-messages-iframe-container';
-  const STYLE_ID = 'hubspot-messages-style';
-  const COOKIES = ['messagesUtk', 'hs-messages-is-open', 'hs-messages-hide-welcome-message'];
-  const UTK_SECONDS = 180 * 24 * 60 * 60;
-  const OPEN_SECONDS = 30 * 60;
-  const DAY_SECONDS = 24 * 60 * 60;
+  const LOADER_ID = 'hubspot-messages-loader';
+  const CONTAINER = { parent: 'hubspot-messages-iframe-container', iframe: 'hubspot-conversations-iframe' };
+  const INLINE = { parent: 'hubspot-conversations-inline-parent', iframe: 'hubspot-conversations-inline-iframe' };
+  const OPEN_CLASS = 'hs-messages-widget-open';
+  const NEWEST_RELEASE = '2026-05';
   const THROTTLE_MS = 1000;
+  const MINUTE_MS = 60 * 1000;
+  const HALF_YEAR_MS = 180 * 24 * 60 * MINUTE_MS;
 
-  const tag = document.currentScript || document.getElementById('hubspot-messages-loader');
-  const portalId = tag.getAttribute('data-hsjs-portal');
-  const hosts = findHosts(new URL(tag.src), tag.getAttribute('data-hsjs-hublet') || 'na1');
+  // The states of a shell. What became stuck stays PENDING: no answer, an answer
+  // without a chat, a failure, a container that could not be put in.
+  const IDLE = 'idle';
+  const PENDING = 'pending';
+  const LOADED = 'loaded';
 
-  if (window.hubspot_live_messages_running) {
-    console.warn('duplicate instance of live chat exists on page');
-    return;
-  }
-  window.hubspot_live_messages_running = true;
-
-  // What outlives a reset: the listeners of the page, and the instance whose chat
-  // is in the container.
-  const listeners = {};
-  let shown = null;
+  const hosts = findHosts();
   let debugging = false;
 
-  window.addEventListener('message', onMessage);
-  start();
+  if (document.readyState === 'loading') {
+    document.addEventListener('DOMContentLoaded', start, { once: true });
+  } else {
+    start();
+  }
 
-  // ---- settings -----------------------------------------------------------
+  // start begins a life of the widget: once for each run of this script and for
+  // each reset. It throws where the loader's tag is not in the document.
+  function start() {
+    const release = loaderAttribute('data-hsjs-release') || NEWEST_RELEASE;
+    addStyle();
+    if (readSettings().loadImmediately) {
+      launch(newListeners());
+    } else {
+      window.HubSpotConversations = stubApi(newListeners(), release);
+      runCallbacks();
+    }
+  }
 
-  // readSettings throws for settings of a wrong type: whoever calls it stops
-  // there, as HubSpot's widget does.
-  function readSettings() {
-    const settings = window.hsConversationsSettings;
-    if (settings === undefined) {
-      return {};
+  // launch makes a shell, and starts it unless another one is running. One that
+  // was not started can be loaded all the same.
+  function launch(listeners) {
+    const shell = newShell(listeners);
+    if (window.hubspot_live_messages_running) {
+      console.warn('duplicate instance of live chat exists on page');
+    } else {
+      window.hubspot_live_messages_running = true;
+      shell.start();
     }
-    if (settings === null || typeof settings !== 'object') {
-      throw new Error('hsConversationsSettings must be an object, got ' + String(settings));
+    return shell;
+  }
+
+  // runCallbacks never empties the array. An exception keeps no later callback
+  // from running.
+  function runCallbacks() {
+    const callbacks = window.hsConversationsOnReady;
+    if (!Array.isArray(callbacks)) {
+      return;
     }
-    const types = {
-      loadImmediately: 'boolean',
-      identificationEmail: 'string',
-      identificationToken: 'string',
-      inlineEmbedSelector: 'string',
-      disableAttachment: 'boolean',
-      disableInitialInputFocus: 'boolean',
-      avoidInlineStyles: 'boolean',
-      hideNewThreadLink: 'boolean',
-    };
-    Object.keys(types).forEach((name) => {
-      const value = settings[name];
-      if (value !== undefined && typeof value !== types[name]) {
-        throw new Error('hsConversationsSettings.' + name + ' must be a ' + types[name] + ', got ' + String(value));
+    callbacks.forEach((callback) => {
+      try {
+        callback();
+      } catch (error) {
+        debugLog('a ready callback threw: ' + error);
       }
     });
-    const banner = settings.enableWidgetCookieBanner;
-    if (![undefined, false, true, 'ON_WIDGET_LOAD', 'ON_EXIT_INTENT'].includes(banner)) {
-      throw new Error('hsConversationsSettings.enableWidgetCookieBanner is invalid: ' + String(banner));
+  }
+
+  // stubApi is there until the first load. Its load starts a shell, which runs
+  // the ready callbacks, and only then loads; its options are lost.
+  function stubApi(listeners, release) {
+    const tooEarly = () => console.warn('loadImmediately is set to false and widget.load() has not been called yet');
+    return {
+      debug: tooEarly,
+      on: listeners.on,
+      off: listeners.off,
+      clear: tooEarly,
+      resetAndReloadWidget: tooEarly,
+      widget: {
+        load: () => launch(listeners).load(),
+        remove: tooEarly,
+        open: tooEarly,
+        close: tooEarly,
+        refresh: tooEarly,
+        status: () => (release < NEWEST_RELEASE ? { loaded: false } : { loaded: false, pending: false }),
+      },
+    };
+  }
+
+  // ---- a shell ------------------------------------------------------------
+
+  function newShell(listeners) {
+    const shell = {
+      portalId: Number(loaderAttribute('data-hsjs-portal')),
+      release: loaderAttribute('data-hsjs-release') || NEWEST_RELEASE,
+      uuid: randomKey(),
+      utk: readCookie('messagesUtk'),
+      firstSession: false,
+      visitor: readVisitor(),   // captured: neither refresh nor remove asks again
+      state: IDLE,
+      open: startsOpen() === true,
+      answer: null,             // the backend's last one
+      queue: [],                // messages that found no chat in the document
+    };
+    if (!/[a-zA-Z\d]{32}/.test(shell.utk)) {
+      shell.utk = randomKey();
+      shell.firstSession = true;
     }
+
+    // Each has a second of its own.
+    shell.load = throttled((options = {}) => load(shell, options, () => show(shell, loaded)));
+    shell.refresh = throttled((options = {}) => refresh(shell, options));
+
+    // loaded is the iframe's load event. Each resize sends, and so does this:
+    // whatever waits in the queue goes out with it.
+    function loaded() {
+      setTimeout(() => listeners.emit('widgetLoaded', { message: 'widget has loaded' }));
+      postSize(shell);
+      shell.state = LOADED;
+    }
+
+    shell.start = () => {
+      window.HubSpotConversations = realApi(shell, listeners);
+      runCallbacks();
+      window.addEventListener('resize', () => postSize(shell), { passive: true });
+      if (readSettings().loadImmediately) {
+        shell.load();
+      }
+      postVisitor(shell);
+    };
+
+    window.addEventListener('message', (event) => hear(shell, listeners, event));
+    return shell;
+  }
+
+  function realApi(shell, listeners) {
+    // Each call is reported to the chat, which empties the queue into it.
+    const reported = (name, method) => (...args) => {
+      const result = method(...args);
+      post(shell, 'track-api-usage', { eventName: name });
+      return result;
+    };
+    return {
+      debug: (enabled) => { debugging = enabled; },
+      on: reported('on', listeners.on),
+      off: listeners.off,
+      clear: reported('clear', (options) => clear(shell, options)),
+      resetAndReloadWidget: () => clear(shell, { resetWidget: true }),
+      widget: {
+        load: reported('load', shell.load),
+        refresh: reported('refresh', shell.refresh),
+        open: reported('open', () => {
+          if (!shell.open) {
+            post(shell, 'request-open');
+          }
+        }),
+        close: reported('close', () => {
+          if (shell.open) {
+            post(shell, 'request-close');
+          }
+        }),
+        remove: reported('remove', () => remove(shell)),
+        status: reported('status', () => ({ loaded: shell.state === LOADED, pending: shell.state === PENDING })),
+      },
+    };
+  }
+
+  // load asks the backend once. Only a loaded iframe, an answer that hides the
+  // widget, or remove ends the pending state.
+  function load(shell, options, install) {
+    if (shell.state !== IDLE) {
+      debugLog('Cannot load the widget: it is ' + shell.state);
+      return;
+    }
+    shell.state = PENDING;
+    if (options.widgetOpen) {
+      writeCookie('hs-messages-is-open', 'true', 30 * MINUTE_MS);
+    }
+    ask(shell, (answer) => {
+      const willRender = answer['@type'] !== 'HIDE_WIDGET' && Boolean(answer.sessionId);
+      if (willRender) {
+        displayAfter(delayOf(answer), () => {
+          shell.answer = answer;
+          install();
+        });
+      } else {
+        shell.state = IDLE;
+      }
+      announce(willRender);
+    }, () => announce(false));
+  }
+
+  // displayAfter cannot be called off: not by remove, not by a reset.
+  function displayAfter(delay, show) {
+    if (delay === null) {
+      show();
+    } else {
+      setTimeout(show, delay);
+    }
+  }
+
+  // delayOf is how long the chatflow wants its chat to wait, null for not at all.
+  function delayOf(answer) {
+    const trigger = answer.message.clientTriggers.displayOnTimeDelay;
+    const popsOpen = answer.message.popOpenWidget || answer.message.popOpenWelcomeMessage;
+    return trigger.enabled && !popsOpen ? trigger.timeDelaySeconds * 1000 : null;
+  }
+
+  // refresh asks for the captured visitor again and passes the answer to
+  // whatever chat is in the document when it comes. A shell without a chat loads.
+  function refresh(shell, options) {
+    if (shell.state === PENDING) {
+      debugLog('Cannot refresh the widget: it is pending');
+      return;
+    }
+    const openToNewThread = () => {
+      if (options.openToNewThread) {
+        post(shell, 'open-to-new-thread');
+      }
+    };
+    if (shell.state === IDLE) {
+      shell.load();
+      openToNewThread();
+      return;
+    }
+    if (options.setIdentification && shell.release >= NEWEST_RELEASE) {
+      shell.visitor = readVisitor();
+      postVisitor(shell);
+    }
+    ask(shell, (answer) => {
+      shell.answer = answer;
+      if (answer['@type'] === 'HIDE_WIDGET') {
+        remove(shell);
+      } else {
+        post(shell, 'refresh-widget-data', Object.assign({}, answer, frameParameters(shell)));
+      }
+      openToNewThread();
+    });
+  }
+
+  // remove takes away the chat that is there, whoever put it in.
+  function remove(shell) {
+    const ids = readSettings().inlineEmbedSelector ? INLINE : CONTAINER;
+    const parent = document.getElementById(ids.parent);
+    if (parent) {
+      parent.remove();
+    }
+    shell.state = IDLE;
+  }
+
+  function clear(shell, options) {
+    const reset = Boolean(options && options.resetWidget);
+    if (reset) {
+      remove(shell);
+    }
+    ['messagesUtk', 'hs-messages-is-open', 'hs-messages-hide-welcome-message'].forEach((name) => writeCookie(name, '', -1));
+    if (reset) {
+      window.hubspot_live_messages_running = false;
+      start();
+    }
+  }
+
+  // announce tells the page what the backend's answer means.
+  function announce(messageWillRender) {
+    window.dispatchEvent(Object.assign(new Event('hubspot:messages:initialized'), { messageWillRender }));
+  }
+
+  // ---- the backend --------------------------------------------------------
+
+  // ask has no way back: whoever waits for the answer gets it.
+  async function ask(shell, onAnswer, onNone = () => {}) {
+    let status = 0;
+    let body = '';
+    try {
+      const response = await fetch(backendUrl(shell), { headers: { 'X-HubSpot-Messages-Uri': pageUrl() } });
+      body = await response.text();
+      status = response.status;
+    } catch (error) {
+      status = 0; // the network failed
+    }
+    if (status === 200 || status === 304) {
+      try {
+        onAnswer(JSON.parse(body));
+      } catch (error) {
+        console.warn('Initial messages API response is invalid');
+        onNone();
+      }
+      return;
+    }
+    if (status !== 204 && status !== 404) {
+      console.warn('Initial messages API call failed');
+    }
+    onNone();
+  }
+
+  function backendUrl(shell) {
+    const query = ['portalId=' + shell.portalId, 'messagesUtk=' + shell.utk, 'traceId=' + shell.utk];
+    if (document.referrer) {
+      query.push('referrer=' + encodeURIComponent(document.referrer));
+    }
+    if (shell.visitor.token) {
+      query.push('identificationToken=' + shell.visitor.token); // not encoded, as in the original
+    }
+    if (shell.visitor.email) {
+      query.push('email=' + encodeEmail(shell.visitor.email));
+    }
+    return hosts.api + '/livechat-public/v1/message/public?' + query.join('&');
+  }
+
+  // encodeEmail takes an address that is encoded already as it is meant.
+  function encodeEmail(email) {
+    return encodeURIComponent(email.includes('@') ? email : decodeURIComponent(email));
+  }
+
+  function pageUrl() {
+    return location.href === 'about:srcdoc' ? window.top.location.href : location.href;
+  }
+
+  // ---- the container and its iframe ---------------------------------------
+
+  function show(shell, onLoad) {
+    const settings = readSettings();
+    const ids = settings.inlineEmbedSelector ? INLINE : CONTAINER;
+    const place = settings.inlineEmbedSelector ? document.querySelector(settings.inlineEmbedSelector) : document.body;
+    if (ids === INLINE && !place) {
+      debugLog('cannot embed widget: nothing is at ' + settings.inlineEmbedSelector);
+      return;
+    }
+    if (ids === CONTAINER && document.getElementById(ids.parent)) {
+      console.warn('Element with id ' + ids.parent + ' already exists. Unable to load HubSpot Conversations Widget.');
+      return;
+    }
+    const iframe = document.createElement('iframe');
+    iframe.id = ids.iframe;
+    iframe.title = 'Chat Widget';
+    iframe.allowFullscreen = true;
+    iframe.src = frameUrl(shell);
+    iframe.addEventListener('load', onLoad);
+    const parent = document.createElement('div');
+    parent.id = ids.parent;
+    parent.setAttribute('role', 'region');
+    parent.setAttribute('aria-label', 'Chat Widget');
+    parent.append(iframe);
+    place.append(parent);
+  }
+
+  function frameUrl(shell) {
+    return hosts.app + '/conversations-visitor/' + shell.portalId + '/threads/utk/' + shell.utk +
+      '?' + new URLSearchParams(frameParameters(shell));
+  }
+
+  // frameParameters is what the chat learns about the page, in its address and
+  // with each answer of the backend.
+  function frameParameters(shell) {
+    const settings = readSettings();
+    const inline = Boolean(settings.inlineEmbedSelector);
+    const open = startsOpen();
+    if (settings.disableInitialInputFocus && !inline) {
+      console.warn('hsConversationsSettings: disableInitialInputFocus works together with inlineEmbedSelector only');
+    }
+    return Object.assign({
+      uuid: shell.uuid,
+      messagesUtk: shell.utk,
+      domain: hostName(),
+      url: location.href,
+      inline,
+      isFirstVisitorSession: shell.firstSession,
+      isAttachmentDisabled: settings.disableAttachment,
+      isInitialInputFocusDisabled: inline && settings.disableInitialInputFocus,
+      enableWidgetCookieBanner: settings.enableWidgetCookieBanner,
+    }, open === undefined ? {} : { startOpen: open }, settings.hideNewThreadLink ? { hideNewThreadLink: true } : {});
+  }
+
+  // startsOpen is what the visitor left behind, undefined for nothing.
+  function startsOpen() {
+    const cookie = readSettings().inlineEmbedSelector ? '' : readCookie('hs-messages-is-open');
+    return cookie ? cookie === 'true' : undefined;
+  }
+
+  // ---- messages -----------------------------------------------------------
+
+  // post sends to the chat that is in the document now, whoever's it is, and
+  // then whatever had waited, the latest first.
+  function post(shell, type, data = {}) {
+    const iframe = presentIframe();
+    if (!iframe || (iframe.contentDocument && iframe.contentDocument.URL === 'about:blank')) {
+      shell.queue.unshift({ type, data });
+      return;
+    }
+    const send = (message) => {
+      if (iframe.contentWindow) {
+        iframe.contentWindow.postMessage(JSON.stringify(message), hosts.app);
+      }
+    };
+    send({ type, data });
+    shell.queue.splice(0).forEach(send);
+  }
+
+  function presentIframe() {
+    return document.querySelector((readSettings().inlineEmbedSelector || '#' + CONTAINER.parent) + ' iframe');
+  }
+
+  function postSize(shell) {
+    post(shell, 'browser-window-resize', { height: window.innerHeight, width: window.innerWidth });
+  }
+
+  function postVisitor(shell) {
+    post(shell, 'visitor-identification-attributes', {
+      identificationEmail: shell.visitor.email,
+      identificationToken: shell.visitor.token,
+    });
+  }
+
+  // hear takes a message that carries this shell's uuid, from any chat.
+  function hear(shell, listeners, event) {
+    if (event.origin !== hosts.app) {
+      return;
+    }
+    try {
+      const message = JSON.parse(event.data);
+      if (message.uuid === shell.uuid) {
+        obey(shell, listeners, message, event.source);
+      }
+    } catch (error) {
+      // Somebody else's message.
+    }
+  }
+
+  function obey(shell, listeners, message, chat) {
+    const data = message.data;
+    switch (message.type) {
+      case 'request-widget':
+        chat.postMessage(JSON.stringify({ type: 'widget-data', data: Object.assign({}, shell.answer, frameParameters(shell)) }), '*');
+        break;
+      case 'refresh-widget-data':
+        shell.refresh();
+        break;
+      case 'store-messages-cookie':
+        post(shell, 'first-visitor-session', { isFirstVisitorSession: false });
+        writeCookie('messagesUtk', data, HALF_YEAR_MS);
+        break;
+      case 'open-change':
+        shell.open = data.isOpen;
+        if (data.isUser) {
+          writeCookie('hs-messages-is-open', String(data.isOpen), 30 * MINUTE_MS);
+        }
+        document.documentElement.classList.toggle(OPEN_CLASS, data.isOpen);
+        break;
+      case 'closed-welcome-message':
+        writeCookie('hs-messages-hide-welcome-message', 'true', 30 * MINUTE_MS);
+        break;
+      case 'iframe-resize': {
+        const parent = document.getElementById(CONTAINER.parent);
+        if (parent && data.width && data.height) {
+          parent.style.width = data.width + 'px';
+          parent.style.height = data.height + 'px';
+        }
+        break;
+      }
+      case 'external-api-event':
+        listeners.emit(data.eventType, data.payload);
+        break;
+    }
+  }
+
+  // ---- what the page says -------------------------------------------------
+
+  // readSettings throws for a value of a wrong type, and with it whatever asked.
+  function readSettings() {
+    const settings = {
+      loadImmediately: true,
+      isFullscreen: false,
+      inlineEmbedSelector: '',
+      disableAttachment: false,
+      enableWidgetCookieBanner: false,
+      identificationEmail: '',
+      identificationToken: '',
+      disableInitialInputFocus: false,
+      hideNewThreadLink: false,
+    };
+    const types = Object.entries(settings);
+    Object.entries(window.hsConversationsSettings || {}).forEach(([name, value]) => {
+      if (value !== undefined) {
+        settings[name] = value;
+      }
+    });
+    types.forEach(([name, usual]) => {
+      const right = name === 'enableWidgetCookieBanner' ?
+        [false, true, 'ON_WIDGET_LOAD', 'ON_EXIT_INTENT'].includes(settings[name]) :
+        typeof settings[name] === typeof usual;
+      if (!right) {
+        throw new Error('Invariant Violation: hsConversationsSettings.' + name + ' has a wrong type: ' + settings[name]);
+      }
+    });
     return settings;
+  }
+
+  function readVisitor() {
+    const settings = readSettings();
+    return { email: settings.identificationEmail, token: settings.identificationToken };
+  }
+
+  function loaderAttribute(name) {
+    return document.getElementById(LOADER_ID).getAttribute(name);
   }
 
   // On HubSpot's host names API, chat and style sheets have hosts of their own,
   // those under hubspot.com always with https, which browsers insist on;
   // elsewhere everything is where this script is.
-  function findHosts(self, hublet) {
+  function findHosts() {
+    const tag = document.currentScript || document.getElementById(LOADER_ID);
+    const self = new URL(tag.src || document.baseURI);
     if (!/(^|\.)usemessages\.com$/.test(self.hostname)) {
       return { api: self.origin, app: self.origin, assets: self.origin };
     }
+    const hublet = loaderAttribute('data-hsjs-hublet') || 'na1';
     const suffix = hublet === 'na1' ? '' : '-' + hublet;
     return {
       api: 'https://api' + suffix + '.hubspot.com',
@@ -82,396 +544,98 @@
     };
   }
 
-  // ---- one life of the widget, from a start to the next reset -------------
+  // ---- small things -------------------------------------------------------
 
-  function start() {
-    const settings = readSettings();
-    const instance = newInstance();
-    if (settings.loadImmediately === false) {
-      window.HubSpotConversations = stubApi(instance);
-      runCallbacks();
-    } else {
-      instance.load();
-    }
-  }
-
-  function newInstance() {
-    const instance = {
-      asked: false,     // load was called, so the stub's methods work
-      loaded: false,
-      pending: false,
-      request: 0,       // remove() gives up the answer to an earlier one
-      identity: null,   // captured by the first load, kept until the reset
-      utk: '',          // of the thread that is shown
-      identified: false,
-      open: false,
-      container: null,
-      iframe: null,
-      waiting: [],      // messages for an iframe that is not ready yet; null once it is
-    };
-    instance.load = throttle((options) => load(instance, options || {}));
-    instance.refresh = throttle((options) => refresh(instance, options || {}));
-    return instance;
-  }
-
-  function load(instance, options) {
-    if (instance.pending || instance.loaded) {
-      return;
-    }
-    capture(instance);
-    instance.asked = true;
-    instance.pending = true;
-    const request = ++instance.request;
-    log('load', instance.identity);
-    ask(instance).then((answer) => {
-      if (request !== instance.request) {
-        return;
-      }
-      if (answer.silent) {
-        instance.pending = false;
-        return;
-      }
-      if (answer.failed) {
-        console.error('Initial messages API call failed', answer.failed);
-        return; // and pending stays set
-      }
-      // A reset has ended this instance? Its answer still comes back, shows
-      // itself and takes over the API; only it does not count as loaded, so a
-      // throttled second load of it asks once more for the old visitor.
-      instance.loaded = instance.pending;
-      instance.pending = false;
-      show(instance, answer, options);
-      window.HubSpotConversations = realApi(instance);
-      runCallbacks();
-    });
-  }
-
-  function capture(instance) {
-    if (instance.identity) {
-      return;
-    }
-    const settings = readSettings();
-    instance.identity = {
-      email: settings.identificationEmail || '',
-      token: settings.identificationToken || '',
-    };
-  }
-
-  function refresh(instance, options) {
-    if (!instance.loaded) {
-      return;
-    }
-    log('refresh', instance.identity);
-    ask(instance).then((answer) => {
-      if (answer.failed || answer.silent || !instance.loaded) {
-        return;
-      }
-      remember(instance, answer);
-      post(instance, { type: 'refresh', openToNewThread: Boolean(options.openToNewThread) });
-    });
-  }
-
-  function remove(instance) {
-    instance.request++;
-    instance.loaded = false;
-    instance.pending = false;
-    removeContainer();
-  }
-
-  // reset neither waits for a load of the instance nor stops it.
-  function reset(instance) {
-    instance.loaded = false;
-    instance.pending = false;
-    removeContainer();
-    COOKIES.forEach(deleteCookie);
-    start();
-  }
-
-  // ask asks the backend which chat this visitor gets.
-  function ask(instance) {
-    const identity = instance.identity;
-    let url = hosts.api + '/livechat-public/v1/message/public?portalId=' + encodeURIComponent(portalId);
-    const utk = readCookie('messagesUtk');
-    if (utk) {
-      url += '&messagesUtk=' + encodeURIComponent(utk);
-    }
-    if (identity.email) {
-      url += '&email=' + encodeURIComponent(identity.email);
-    }
-    if (identity.token) {
-      url += '&identificationToken=' + identity.token; // not encoded, as in the original
-    }
-    return fetch(url, { headers: { 'X-HubSpot-Messages-Uri': location.href } }).then((response) => {
-      if (response.status === 204 || response.status === 404) {
-        return { silent: true };
-      }
-      if (response.status === 304) {
-        const key = response.headers.get('X-HubSpot-Messages-Utk') || '';
-        return { messagesUtk: key, identified: Boolean(identity.email && identity.token) };
-      }
-      return response.status === 200 ? response.json() : { failed: response.status };
-    }).catch((error) => ({ failed: error }));
-  }
-
-  // ---- callbacks and the API object ---------------------------------------
-
-  // runCallbacks never empties the array. A callback that throws keeps those
-  // after it from running.
-  function runCallbacks() {
-    const callbacks = window.hsConversationsOnReady;
-    if (Array.isArray(callbacks)) {
-      callbacks.forEach((callback) => callback());
-    }
-  }
-
-  function realApi(instance) {
-    return {
-      on,
-      off,
-      debug,
-      clear: (options) => {
-        if (options && options.resetWidget) {
-          reset(instance);
-        } else {
-          COOKIES.forEach(deleteCookie);
-        }
-      },
-      widget: {
-        load: (options) => instance.load(options),
-        refresh: (options) => instance.refresh(options),
-        open: () => setOpen(instance, true),
-        close: () => setOpen(instance, false),
-        remove: () => remove(instance),
-        status: () => ({ loaded: instance.loaded, pending: instance.pending }),
-      },
-    };
-  }
-
-  // stubApi is there before the first load of an instance. Until then there is
-  // nothing to clear, remove, refresh, open or close.
-  function stubApi(instance) {
-    const api = realApi(instance);
-    const guard = (method, name) => (options) => {
-      if (instance.asked) {
-        method(options);
-      } else {
-        console.warn('Cannot ' + name + ' the conversations widget before it is loaded');
-      }
-    };
-    api.clear = guard(api.clear, 'clear');
-    ['refresh', 'open', 'close', 'remove'].forEach((name) => {
-      api.widget[name] = guard(api.widget[name], name);
-    });
-    return api;
-  }
-
-  function on(event, listener) {
-    (listeners[event] = listeners[event] || []).push(listener);
-  }
-
-  function off(event, listener) {
-    listeners[event] = (listeners[event] || []).filter((other) => other !== listener);
-  }
-
-  function emit(event, payload) {
-    log(event, payload);
-    (listeners[event] || []).slice().forEach((listener) => listener(payload));
-  }
-
-  function debug(enabled) {
-    debugging = enabled !== false;
-  }
-
-  function log(...what) {
+  function debugLog(text) {
     if (debugging) {
-      console.log('[conversations]', ...what);
+      console.log('HubSpot Conversations log: ' + text);
     }
   }
 
-  // throttle runs a call at once, and of those that follow within the next
-  // second the last one, when the second is over.
-  function throttle(run) {
-    let last = -Infinity;
-    let timer = 0;
-    let options;
-    return (latest) => {
-      options = latest;
-      if (timer) {
-        return;
+  function newListeners() {
+    const listeners = {};
+    const check = (event, listener) => {
+      if (typeof event !== 'string' || typeof listener !== 'function') {
+        throw new Error('Invariant Violation: an event and a function are expected');
       }
-      const wait = last + THROTTLE_MS - performance.now();
-      const go = () => {
-        timer = 0;
-        last = performance.now();
-        run(options);
-      };
-      if (wait <= 0) {
-        go();
-      } else {
-        timer = setTimeout(go, wait);
-      }
+    };
+    return {
+      on: (event, listener) => {
+        check(event, listener);
+        (listeners[event] = listeners[event] || []).push(listener);
+      },
+      off: (event, listener) => {
+        check(event, listener);
+        listeners[event] = (listeners[event] || []).filter((other) => other !== listener);
+      },
+      emit: (event, payload) => (listeners[event] || []).slice().forEach((listener) => listener(payload)),
     };
   }
 
-  // ---- the container and its iframe ---------------------------------------
-
-  function show(instance, answer, options) {
-    remember(instance, answer);
-    const settings = window.hsConversationsSettings || {};
-    const inline = settings.inlineEmbedSelector ? document.querySelector(settings.inlineEmbedSelector) : null;
-    instance.open = Boolean(options.widgetOpen || inline || readCookie('hs-messages-is-open') === 'true');
-
-    if (document.getElementById(CONTAINER_ID)) {
-      console.error('Element with id ' + CONTAINER_ID + ' already exists');
-      return;
-    }
-    addStyle(settings.avoidInlineStyles === true);
-
-    const container = document.createElement('div');
-    container.id = CONTAINER_ID;
-    container.className = inline ? 'hs-messages-inline' : '';
-    const iframe = document.createElement('iframe');
-    iframe.id = 'hubspot-conversations-iframe';
-    iframe.title = 'Chat Widget';
-    iframe.setAttribute('allowtransparency', 'true');
-    iframe.src = hosts.app + '/conversations-visitor/' + encodeURIComponent(portalId) +
-      '/threads/utk/' + encodeURIComponent(instance.utk) +
-      '?domain=' + encodeURIComponent(location.hostname) +
-      '&open=' + instance.open + '&inline=' + Boolean(inline) +
-      '&focus=' + (settings.disableInitialInputFocus !== true);
-    container.appendChild(iframe);
-    instance.container = container;
-    instance.iframe = iframe;
-    instance.waiting = [];
-    shown = instance;
-    resize(instance);
-    (inline || document.body).appendChild(container);
-  }
-
-  // remember keeps who the backend says this is. Only an anonymous visitor is
-  // known by a cookie.
-  function remember(instance, answer) {
-    instance.utk = answer.messagesUtk;
-    instance.identified = answer.identified;
-    if (!answer.identified) {
-      writeCookie('messagesUtk', answer.messagesUtk, UTK_SECONDS);
-    }
-  }
-
-  function removeContainer() {
-    const container = document.getElementById(CONTAINER_ID);
-    if (container) {
-      container.remove();
-    }
-  }
-
-  function resize(instance) {
-    instance.container.classList.toggle('hs-messages-open', instance.open);
-  }
-
-  function setOpen(instance, open) {
-    if (!instance.loaded) {
-      return;
-    }
-    post(instance, { type: open ? 'open' : 'close' });
-  }
-
-  function post(instance, message) {
-    if (instance.waiting) {
-      instance.waiting.push(message);
-      return;
-    }
-    const target = instance.iframe && instance.iframe.contentWindow;
-    if (target) {
-      target.postMessage(Object.assign({ to: 'hubspot-messages' }, message), hosts.app);
-    }
-  }
-
-  // onMessage hears what the visitor does in the chat.
-  function onMessage(event) {
-    const message = event.data;
-    const instance = shown;
-    if (!instance || event.source !== instance.iframe.contentWindow ||
-        event.origin !== hosts.app || !message || message.from !== 'hubspot-messages') {
-      return;
-    }
-    switch (message.type) {
-      case 'ready': {
-        const waiting = instance.waiting || [];
-        instance.waiting = null;
-        waiting.forEach((message) => post(instance, message));
-        emit('widgetLoaded', { message: 'widget has loaded' });
-        emit('unreadConversationCountChanged', { unreadCount: 0 });
-        break;
+  // throttled runs a call at once and, of those that follow within a second, the
+  // last one when that second is over. The late one opens no second of its own.
+  function throttled(run) {
+    let resting = false;
+    let late = null;
+    return (...args) => {
+      if (resting) {
+        late = args;
+        return;
       }
-      case 'opened':
-      case 'closed':
-        instance.open = message.type === 'opened';
-        resize(instance);
-        writeCookie('hs-messages-is-open', String(instance.open), OPEN_SECONDS);
-        writeCookie('hs-messages-hide-welcome-message', 'true', DAY_SECONDS);
-        if (!instance.open) {
-          emit('widgetClosed', { message: 'widget has closed' });
+      resting = true;
+      run(...args);
+      setTimeout(() => {
+        const call = late;
+        resting = false;
+        late = null;
+        if (call) {
+          run(...call);
         }
-        break;
-      case 'interacted':
-        emit('userInteractedWithWidget', { message: 'the user interacted with the widget' });
-        break;
-      case 'selected':
-        emit('userSelectedThread', { conversation: { conversationId: instance.utk } });
-        break;
-      case 'started':
-        emit('conversationStarted', { conversation: { conversationId: instance.utk } });
-        if (instance.identified) {
-          emit('contactAssociated', { message: 'visitor identified' });
-        }
-        break;
-    }
+      }, THROTTLE_MS);
+    };
+  }
+
+  function randomKey() {
+    return Array.from({ length: 32 }, () => Math.floor(Math.random() * 16).toString(16)).join('');
   }
 
   // addStyle obeys a strict policy on request: a linked sheet instead of an
   // inline one.
-  function addStyle(linked) {
-    if (document.getElementById(STYLE_ID)) {
-      return;
-    }
+  function addStyle() {
+    const settings = window.hsConversationsSettings;
     let style;
-    if (linked) {
+    if (settings && settings.avoidInlineStyles) {
       style = document.createElement('link');
       style.rel = 'stylesheet';
       style.href = hosts.assets + '/conversations-embed/widget.css';
     } else {
       style = document.createElement('style');
       style.textContent =
-        '#' + CONTAINER_ID + '{position:fixed;right:0;bottom:0;width:100px;height:96px;z-index:2147483647}' +
-        '#' + CONTAINER_ID + '.hs-messages-open{width:376px;height:530px;max-width:100%;max-height:100%}' +
-        '#' + CONTAINER_ID + '.hs-messages-inline{position:relative;width:100%;height:100%;min-height:400px;max-width:none;max-height:none;z-index:auto}' +
-        '#' + CONTAINER_ID + '>iframe{display:block;width:100%;height:100%;border:0;background:transparent;color-scheme:normal}';
+        '#' + CONTAINER.parent + '{display:initial!important;position:fixed!important;right:0!important;bottom:0!important;' +
+        'z-index:2147483647;width:100px;height:96px;max-width:100%;max-height:100%}' +
+        '#' + INLINE.parent + '{width:100%;height:100%;min-height:400px}' +
+        '#' + CONTAINER.parent + '>iframe,#' + INLINE.parent + '>iframe{display:block!important;width:100%!important;height:100%!important;' +
+        'min-height:inherit;border:0!important;background:transparent!important;color-scheme:normal}';
     }
-    style.id = STYLE_ID;
-    document.head.appendChild(style);
+    document.head.append(style);
   }
 
   // ---- cookies ------------------------------------------------------------
 
   function readCookie(name) {
     const found = document.cookie.split('; ').find((cookie) => cookie.startsWith(name + '='));
-    return found ? decodeURIComponent(found.slice(name.length + 1)) : '';
+    return found ? found.slice(name.length + 1) : '';
   }
 
-  function writeCookie(name, value, seconds) {
-    document.cookie = name + '=' + encodeURIComponent(value) + '; Max-Age=' + seconds + cookieScope();
+  // writeCookie with a negative life deletes. Browsers refuse a Domain on an
+  // address or on a name without a dot; there the cookie is the host's alone.
+  function writeCookie(name, value, life) {
+    const hostOnly = !location.hostname.includes('.') || /^[0-9.]+$/.test(location.hostname);
+    document.cookie = name + '=' + value + '; Expires=' + new Date(Date.now() + life).toUTCString() +
+      (hostOnly ? '' : '; Domain=.' + hostName()) + '; Path=/; SameSite=Lax' + (location.protocol === 'https:' ? '; Secure' : '');
   }
 
-  function deleteCookie(name) {
-    document.cookie = name + '=; Max-Age=0' + cookieScope();
-  }
-
-  // Browsers refuse a Domain on an address or on a name without a dot.
-  function cookieScope() {
-    const host = location.hostname;
-    const hostOnly = !host.includes('.') || /^[0-9.]+$/.test(host);
-    return (hostOnly ? '' : '; Domain=.' + host.replace(/^www\./, '')) +
-      '; Path=/; SameSite=Lax' + (location.protocol === 'https:' ? '; Secure' : '');
+  function hostName() {
+    return location.hostname.replace(/^www\./, '');
   }
 })();

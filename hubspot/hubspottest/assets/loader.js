@@ -10,6 +10,12 @@
   var url = new URL(tag.src);
   var portalId = /\/([0-9]+)\.js$/.exec(url.pathname)[1];
 
+  // Which of HubSpot's releases the widget imitates: the server's choice, filled
+  // in here, or the page's.
+  var release = new URLSearchParams(location.search).get('hubspot-release') || '{{release}}';
+
+  // HubSpot's own loader puts its scripts before the document's first one, which
+  // may be in the body.
   function add(attributes) {
     var script = document.createElement('script');
     Object.keys(attributes).forEach(function (name) { script.setAttribute(name, attributes[name]); });
@@ -41,5 +47,6 @@
     'data-hsjs-portal': portalId,
     'data-hsjs-env': 'prod',
     'data-hsjs-hublet': hublet,
+    'data-hsjs-release': release,
   });
 })();

@@ -1,50 +1,139 @@
 // The chat inside the widget's iframe: a launcher, and a panel with one thread.
+// It shows the thread of whomever the page names, by the backend's answer that
+// the widget passes on or by an e-mail with its token, also when that changes.
 // Everything a visitor wrote is put into the page as text.
 (function () {
   'use strict';
 
   const query = new URLSearchParams(location.search);
   const inline = query.get('inline') === 'true';
+  const portal = location.pathname.split('/threads/')[0];
+  const utk = location.pathname.split('/').pop();
   const element = (id) => document.getElementById(id);
   const list = element('messages');
   const field = element('message');
+  let session = '';  // of the thread that is shown: the backend's word for a visitor
+  let identified = false;
   let messages = [];
   let opened = false;
 
-  element('launcher').addEventListener('click', () => { setOpen(true); tell('interacted'); });
-  element('close').addEventListener('click', () => { setOpen(false); tell('interacted'); });
+  element('launcher').addEventListener('click', () => { setOpen(true, true); interacted(); });
+  element('close').addEventListener('click', () => { setOpen(false, true); interacted(); });
   element('compose').addEventListener('submit', (event) => { event.preventDefault(); send(); });
   window.addEventListener('message', (event) => {
-    if (event.source !== window.parent || !event.data || event.data.to !== 'hubspot-messages') {
-      return;
-    }
-    switch (event.data.type) {
-      case 'open': setOpen(true); break;
-      case 'close': setOpen(false); break;
-      case 'refresh': read(); break;
+    if (event.source === window.parent) {
+      hear(event.data);
     }
   });
+  window.addEventListener('load', () => tell('request-widget'));
 
   document.body.classList.toggle('inline', inline);
   element('close').hidden = inline;
-  showOpen(inline || query.get('open') === 'true');
-  read().then(() => tell('ready'));
-
-  // tell lets the page know what happened, never what was written.
-  function tell(type) {
-    window.parent.postMessage({ from: 'hubspot-messages', type }, '*');
+  if (inline) {
+    showOpen(true);
+  } else {
+    setOpen(query.get('startOpen') === 'true', false);
   }
 
-  function setOpen(open) {
-    if (inline || open === opened) {
+  // ---- the page -----------------------------------------------------------
+
+  // tell lets the page know what happened, never what was written.
+  function tell(type, data = {}) {
+    window.parent.postMessage(JSON.stringify({ type, uuid: query.get('uuid'), data }), '*');
+  }
+
+  function report(eventType, payload) {
+    tell('external-api-event', { eventType, payload });
+  }
+
+  function interacted() {
+    report('userInteractedWithWidget', { message: 'the user interacted with the widget' });
+  }
+
+  function hear(text) {
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch (error) {
+      return;
+    }
+    const data = message.data;
+    switch (message.type) {
+      case 'widget-data':
+      case 'refresh-widget-data':
+        log({ type: message.type, session: data.sessionId });
+        showThread(data.sessionId);
+        break;
+      case 'visitor-identification-attributes':
+        log({ type: message.type, email: data.identificationEmail });
+        identify(data.identificationEmail, data.identificationToken);
+        break;
+      case 'request-open': setOpen(true, true); break;
+      case 'request-close': setOpen(false, true); break;
+    }
+  }
+
+  // log keeps for the tests of the application what this iframe was told.
+  function log(message) {
+    return ask(utk + '/told', message);
+  }
+
+  function ask(path, body) {
+    return fetch(portal + '/threads/utk/' + path, body === undefined ? {} : {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  }
+
+  // ---- the visitor --------------------------------------------------------
+
+  async function identify(email, token) {
+    if (!email || !token) {
+      return;
+    }
+    const response = await ask(utk + '/identify', { email, token });
+    if (response.ok) {
+      await showThread((await response.json()).session);
+    }
+  }
+
+  async function showThread(key) {
+    session = key;
+    const response = await ask(key + '/messages');
+    if (!response.ok || session !== key) {
+      return;
+    }
+    const thread = await response.json();
+    identified = thread.identified;
+    messages = thread.messages;
+    if (!identified) {
+      tell('store-messages-cookie', utk); // only an anonymous visitor is known by it
+    }
+    render();
+    document.body.dataset.identified = String(identified);
+    report('unreadConversationCountChanged', { unreadCount: 0 });
+  }
+
+  // ---- the panel ----------------------------------------------------------
+
+  function setOpen(open, byUser) {
+    if (inline || (byUser && open === opened)) {
       return;
     }
     showOpen(open);
-    tell(open ? 'opened' : 'closed');
-    if (open && messages.length > 0) {
-      tell('selected');
+    tell('iframe-resize', open ? { width: 376, height: 530 } : { width: 100, height: 96 });
+    if (open || byUser) {
+      tell('open-change', { isOpen: open, isUser: byUser });
     }
-    if (open && query.get('focus') === 'true') {
+    if (byUser && !open) {
+      tell('closed-welcome-message');
+      report('widgetClosed', { message: 'widget has closed' });
+    }
+    if (open && messages.length > 0) {
+      report('userSelectedThread', { conversation: { conversationId: session } });
+    }
+    if (open && byUser && query.get('isInitialInputFocusDisabled') !== 'true') {
       field.focus();
     }
   }
@@ -55,17 +144,6 @@
     element('launcher').hidden = open;
     element('launcher').setAttribute('aria-expanded', String(open));
     list.scrollTop = list.scrollHeight;
-  }
-
-  async function read() {
-    const response = await fetch(location.pathname + '/messages');
-    if (!response.ok) {
-      return;
-    }
-    const thread = await response.json();
-    document.body.dataset.identified = String(thread.identified);
-    messages = thread.messages;
-    render();
   }
 
   function render() {
@@ -82,24 +160,23 @@
 
   async function send() {
     const text = field.value.trim();
-    if (!text) {
+    if (!text || !session) {
       return;
     }
     field.value = '';
-    const response = await fetch(location.pathname + '/messages', {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ text }),
-    });
+    const response = await ask(session + '/messages', { text });
     if (!response.ok) {
       field.value = text;
       return;
     }
     messages.push(text);
     render();
-    tell('interacted');
+    interacted();
     if (messages.length === 1) {
-      tell('started');
+      report('conversationStarted', { conversation: { conversationId: session } });
+      if (identified) {
+        report('contactAssociated', { message: 'visitor identified' });
+      }
     }
   }
 })();
