@@ -369,13 +369,13 @@
       await stub();
       await loaded();
       await next();
-      use({ delay: '300ms' });
+      use({ delay: '1500ms' });
       settings('B');
       reset();
       await sleep(100);
       settings('C');
       reset();
-      await sleep(2500);
+      await sleep(3500);
       same('asked', await asked(), ['A', 'B', 'C', 'B']);
       same('already exists', warned('already exists') > 0, true);
     },
