@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
@@ -43,6 +44,9 @@ func TestWidgetFacts(t *testing.T) {
 			w.Header().Set("Content-Type", "text/javascript")
 			_, _ = w.Write(embed)
 			return
+		}
+		if r.URL.Path == "/conversations-visitor/visitor.js" {
+			time.Sleep(100 * time.Millisecond) // the chat's document is there and does not listen yet
 		}
 		emulator.Handler().ServeHTTP(w, r)
 	}))

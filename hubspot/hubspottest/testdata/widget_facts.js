@@ -125,6 +125,18 @@
       same('cookie', cookie('messagesUtk'), '0123456789abcdef0123456789abcdef');
       same('asked', await asked(), []);
     },
+    async '1 the widget starts when the document is read to its end'() {
+      settings('A', { loadImmediately: true });
+      Object.defineProperty(document, 'readyState', { configurable: true, get: () => 'loading' });
+      include();
+      await until('the script', () => document.getElementById('hubspot-messages-loader'));
+      await sleep(600);
+      same('API before', api(), undefined);
+      delete document.readyState;
+      document.dispatchEvent(new Event('DOMContentLoaded'));
+      same('status', widget().status(), { loaded: false, pending: true });
+      await loaded();
+    },
     async '2 load reads the visitor at that moment, and replaces the API object at once'() {
       settings('A');
       await stub();
@@ -656,6 +668,21 @@
       widget().refresh();
       await until('it is gone', () => !box());
       same('status', widget().status(), { loaded: false, pending: false });
+    },
+    async '27 a call of the API while the chat\'s document starts loses e-mail and token on their way to it'() {
+      settings('A');
+      await stub();
+      widget().load();
+      await until('the chat', async () => {
+        for (let i = 0; i < 10; i++) {
+          widget().status(); // this is enough
+          await sleep(10);
+        }
+        return (await told()).length > 0;
+      });
+      await until('the widget is loaded', () => widget().status().loaded);
+      await sleep(300);
+      same('told', await told(), [['widget-data', 'A']]);
     },
   };
 
