@@ -28,8 +28,8 @@
   const OPEN_CLASS = 'hs-messages-widget-open';
   const NEWEST_RELEASE = '2026-05';
   const THROTTLE_MS = 1000;
-  const MINUTE_MS = 60 * 1000;
-  const HALF_YEAR_MS = 180 * 24 * 60 * MINUTE_MS;
+  const HALF_HOUR_S = 30 * 60;
+  const HALF_YEAR_S = 180 * 24 * 60 * 60;
 
   // The states of a shell. What became stuck stays PENDING: no answer, an answer
   // without a chat, a failure, a container that could not be put in.
@@ -196,7 +196,7 @@
     }
     shell.state = PENDING;
     if (options.widgetOpen) {
-      writeCookie('hs-messages-is-open', 'true', 30 * MINUTE_MS);
+      writeCookie('hs-messages-is-open', 'true', HALF_HOUR_S);
     }
     ask(shell, (answer) => {
       const willRender = answer['@type'] !== 'HIDE_WIDGET' && Boolean(answer.sessionId);
@@ -459,17 +459,17 @@
         break;
       case 'store-messages-cookie':
         post(shell, 'first-visitor-session', { isFirstVisitorSession: false });
-        writeCookie('messagesUtk', data, HALF_YEAR_MS);
+        writeCookie('messagesUtk', data, HALF_YEAR_S);
         break;
       case 'open-change':
         shell.open = data.isOpen;
         if (data.isUser) {
-          writeCookie('hs-messages-is-open', String(data.isOpen), 30 * MINUTE_MS);
+          writeCookie('hs-messages-is-open', String(data.isOpen), HALF_HOUR_S);
         }
         document.documentElement.classList.toggle(OPEN_CLASS, data.isOpen);
         break;
       case 'closed-welcome-message':
-        writeCookie('hs-messages-hide-welcome-message', 'true', 30 * MINUTE_MS);
+        writeCookie('hs-messages-hide-welcome-message', 'true', HALF_HOUR_S);
         break;
       case 'iframe-resize': {
         const parent = document.getElementById(CONTAINER.parent);
@@ -627,12 +627,12 @@
     return found ? found.slice(name.length + 1) : '';
   }
 
-  // writeCookie with a negative life deletes. Browsers refuse a Domain on an
+  // writeCookie with a negative age deletes. Browsers refuse a Domain on an
   // address or on a name without a dot; there the cookie is the host's alone.
-  function writeCookie(name, value, life) {
+  function writeCookie(name, value, seconds) {
     const hostOnly = !location.hostname.includes('.') || /^[0-9.]+$/.test(location.hostname);
-    document.cookie = name + '=' + value + '; Expires=' + new Date(Date.now() + life).toUTCString() +
-      (hostOnly ? '' : '; Domain=.' + hostName()) + '; Path=/; SameSite=Lax' + (location.protocol === 'https:' ? '; Secure' : '');
+    document.cookie = name + '=' + value + '; Max-Age=' + seconds + (hostOnly ? '' : '; Domain=.' + hostName()) +
+      '; Path=/; SameSite=Lax' + (location.protocol === 'https:' ? '; Secure' : '');
   }
 
   function hostName() {

@@ -219,6 +219,20 @@
       await loaded(2);
       same('asked', await asked(), ['A', 'B']);
     },
+    async '5 listeners of the stub stay for the real API, and are lost with a reset'() {
+      let heard = 0;
+      settings('A');
+      await stub();
+      api().on('widgetLoaded', () => heard++);
+      widget().load();
+      await loaded();
+      await until('the event', () => heard === 1);
+      reset();
+      widget().load();
+      await loaded(2);
+      await sleep(200);
+      same('heard', heard, 1);
+    },
     async '5 refresh with setIdentification captures anew, in the newest release'() {
       await boot('A');
       settings('B');
