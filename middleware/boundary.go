@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // boundary is the one place where a response leaves the application. Headers
@@ -21,12 +22,13 @@ import (
 // HTTP/2 has both.
 type boundary struct {
 	http.ResponseWriter
-	q      *request
-	header http.Header // kept: a page part can be drawn while net/http's writer is in use
-	gone   bool        // the headers have left
+	q       *request
+	header  http.Header // kept: a page part can be drawn while net/http's writer is in use
+	gone    bool        // the headers have left
+	private bool        // as those of a response that caches must not keep
+	begun   bool        // and the body follows
 
-	// An outer wrapper made a personal response public while its headers left.
-	overruled bool
+	overruled bool   // somebody further out made a private response public
 	held      []byte // what was written since
 	finished  bool   // the handler has returned
 }
@@ -124,27 +126,6 @@ func (b *boundary) FlushError() error {
 	return http.NewResponseController(b.ResponseWriter).Flush()
 }
 
-// begin is for writes without WriteHeader: start is what the body begins with,
-// whole tells that nothing of the page follows. The headers of a personal
-// response are sent on their own, to see what becomes of them before the body.
-func (b *boundary) begin(start []byte, whole bool) {
-	if b.gone {
-		return
-	}
-	b.leave(http.StatusOK, start, whole)
-	if b.q.personal() {
-		b.ResponseWriter.WriteHeader(http.StatusOK)
-		b.check()
-	}
-}
-
-func (b *boundary) leave(status int, start []byte, whole bool) {
-	if !b.gone {
-		b.gone = true
-		b.q.settle(status, start, whole)
-	}
-}
-
 // endsPage reports whether a handler writes a page to its end, as templates do
 // that are executed into a buffer.
 func endsPage[T string | []byte](body T) bool {
@@ -152,14 +133,44 @@ func endsPage[T string | []byte](body T) bool {
 	return strings.HasSuffix(strings.TrimRight(end, " \t\r\n"), "</html>")
 }
 
-// check looks whether an outer wrapper's WriteHeader overruled what settle
-// decided: too late for the headers, and in time for the body.
+func (b *boundary) leave(status int, start []byte, whole bool) {
+	if !b.gone {
+		b.gone = true
+		b.private = b.q.settle(status, start, whole)
+	}
+}
+
+// begin comes before each part of the body. start is what it begins with, whole
+// tells that nothing of the page follows.
+func (b *boundary) begin(start []byte, whole bool) {
+	implicit := !b.gone
+	b.leave(http.StatusOK, start, whole)
+	if !b.private || b.overruled {
+		return
+	}
+	// A writer further out may keep the headers until the first byte, or longer: what
+	// the application has set since WriteHeader would count there.
+	protect(b.header)
+	if b.begun {
+		return
+	}
+	b.begun = true
+	// The headers go alone, to see what becomes of them before the body follows.
+	if implicit {
+		b.ResponseWriter.WriteHeader(http.StatusOK)
+	}
+	_, _ = b.ResponseWriter.Write(nil)
+	b.check()
+}
+
+// check looks whether a handler further out overruled what settle decided: too
+// late for the headers, and in time for the body.
 func (b *boundary) check() {
-	if b.gone && !b.overruled && b.q.personal() && !protected(b.header) {
+	if b.private && !b.overruled && !protected(b.header) {
 		b.overruled = true
-		b.q.m.overruled.Store(true) // from now on pages are the same for everybody
+		b.q.m.overruled.Store(time.Now().Add(time.Minute).UnixNano()) // pages are the same for everybody until then
 		b.q.m.log.Seldom(b.q.http.Context(), slog.LevelError, "overruled",
-			"middleware: a handler outside of this one lets caches share a visitor's page; tokens are kept out of pages from now on: put the chat's handler outside of it")
+			"middleware: a handler outside of this one lets caches share a visitor's page; its token is kept out of it: put the chat's handler outside of that one")
 	}
 }
 
@@ -181,24 +192,24 @@ func (b *boundary) finish() {
 	switch {
 	case b.overruled:
 		b.release()
-	case !b.q.personal():
-	case b.gone:
-		// http.TimeoutHandler and its like send the headers after this: what was set
-		// since the first write still counts there.
-		protect(b.header)
-	default:
-		// The response is empty, or somebody further out writes it.
+	case !b.gone:
+		// The response is empty, or somebody further out writes it, perhaps past this
+		// writer: cookies leave with it, and no token any more.
 		b.q.settle(0, nil, true)
+	case b.private:
+		protect(b.header) // http.TimeoutHandler and its like send the headers after this
 	}
 }
 
-// release writes what was held, with blanks for the token.
+// release writes what was held, with blanks for what identifies the visitor.
 func (b *boundary) release() {
-	if token := b.q.givenToken(); token != "" {
-		if !bytes.Contains(b.held, []byte(token)) {
+	if token := b.q.given; token.Reveal() != "" {
+		if !bytes.Contains(b.held, []byte(token.Reveal())) {
 			panic(http.ErrAbortHandler) // it is in there in another form, compressed perhaps: better no page
 		}
-		b.held = bytes.ReplaceAll(b.held, []byte(token), bytes.Repeat([]byte(" "), len(token)))
+		for _, secret := range []string{token.Reveal(), token.Email()} {
+			b.held = bytes.ReplaceAll(b.held, []byte(secret), bytes.Repeat([]byte(" "), len(secret)))
+		}
 	}
 	_, _ = b.ResponseWriter.Write(b.held) // the client has left if this fails
 }

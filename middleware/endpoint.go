@@ -71,6 +71,7 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		h.Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusOK) // gin has another in mind where it knows no route
 		// The client has left if this fails.
 		_ = json.NewEncoder(w).Encode(identification{token.Email(), token.Reveal(), token.ExpiresAt().UTC(), m.fingerprint(token.Email())})
 	}
@@ -85,8 +86,7 @@ func (q *request) answer() (hubspot.Token, error) {
 	}
 	ctx, cancel := context.WithTimeout(q.http.Context(), endpointWait)
 	defer cancel()
-	token, err := q.m.token(ctx, is.visitor)
-	q.conclude(token, err)
+	token, err := q.fetch(ctx, is)
 	if errors.Is(err, hubspot.ErrInvalidVisitor) {
 		return hubspot.Token{}, nil
 	}

@@ -134,7 +134,7 @@ func TestMarker(t *testing.T) {
 		"without consent":                 {"", []hubspot.Visitor{ada}, "/no-consent", nil, nil, false},
 		"JSON that holds the page part":   {"", []hubspot.Visitor{ada}, "/", json, []string{set}, true},
 		"JSON with an anonymous one":      {"", nil, "/", json, nil, false},
-		"JSON with one, the session over": {f, nil, "/", json, nil, false},
+		"JSON with one, the session over": {f, nil, "/", json, []string{gone}, true},
 	} {
 		r := navigation(tt.visitor...)
 		r.URL.Path = tt.path

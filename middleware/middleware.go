@@ -60,8 +60,8 @@ type Middleware struct {
 	marker       marker
 	fingerprints *seal.Sealer
 
-	unverified, misplaced sync.Once // these are logged once
-	overruled             atomic.Bool
+	unverified, misplaced sync.Once    // these are logged once
+	overruled             atomic.Int64 // until then no page has a token, in nanoseconds
 }
 
 // Option changes what New builds.

@@ -100,3 +100,19 @@ func grants(value string) (granted bool) {
 	}
 	return granted
 }
+
+// isPage reports whether a response is HTML for a visitor, or may turn out to be.
+func isPage(status int, h http.Header, start []byte) bool {
+	if status < 200 || status >= 300 && status < 400 || status == http.StatusNoContent {
+		return false
+	}
+	kind := h.Get("Content-Type")
+	if kind == "" {
+		if len(start) == 0 || h.Get("Content-Encoding") != "" {
+			return true // nobody knows yet
+		}
+		kind = http.DetectContentType(start) // as net/http will
+	}
+	kind = strings.ToLower(kind)
+	return strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/xhtml+xml")
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,17 +23,17 @@ type request struct {
 	over ended
 
 	identifyOnce, consentOnce sync.Once
+	consent                   bool
 
 	mu       sync.Mutex // of all below
 	who      who
-	consent  bool
+	token    hubspot.Token // of who, once it came
+	refused  bool          // HubSpot does not accept who
+	deadline time.Time     // end of the render budget, which begins with the first wait
 	fate     fate
 	drawn    bool          // a page part was given…
-	varies   bool          // …that depends on who asks
-	token    hubspot.Token // the visitor's, once it came
-	given    hubspot.Token // to the page
-	refused  bool          // HubSpot does not accept this visitor
-	deadline time.Time     // end of the render budget, which begins with the first wait
+	varies   bool          // …that depends on who asks…
+	given    hubspot.Token // …and this is in it
 }
 
 // fate is what caches may do with the response.
@@ -71,7 +70,10 @@ func (q *request) become(is who) {
 	q.is() // or else the application is asked later
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.who, q.token, q.refused, q.fate = is, hubspot.Token{}, false, private
+	q.who, q.token, q.refused = is, hubspot.Token{}, false
+	if q.fate != left { // or else it is too late for cookies, and for a token
+		q.fate = private
+	}
 }
 
 // chats reports whether the page may carry the chat at all.
@@ -83,8 +85,7 @@ func (q *request) chats() bool {
 // prefetch begins to fetch the token: the sooner, the less the page waits.
 func (q *request) prefetch() {
 	if is := q.is(); is.ok && q.chats() {
-		token, err := q.m.token(&q.over, is.visitor)
-		q.conclude(token, err)
+		_, _ = q.fetch(&q.over, is)
 	}
 }
 
@@ -97,15 +98,36 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 func (*ended) Done() <-chan struct{} { return closed }
 func (*ended) Err() error            { return context.Canceled }
 
-// Chat is what the page part may know, for package snippet.
+// fetch asks the token source for the token of is, and keeps what it answers. A
+// source that is not this library's own may panic, or not return when ctx ends.
+func (q *request) fetch(ctx context.Context, is who) (token hubspot.Token, err error) {
+	if tokens, ok := q.m.tokens.(*hubspot.Tokens); ok {
+		token, err = tokens.Token(ctx, is.visitor)
+	} else {
+		token, err = flight.Guard(ctx, func(ctx context.Context) (hubspot.Token, error) { return q.m.tokens.Token(ctx, is.visitor) })
+	}
+	if err == nil && (token.Email() != is.visitor.Email || token.Reveal() == "") {
+		token, err = hubspot.Token{}, errWrongToken // fail closed: no identity rather than another's
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.who.fingerprint == is.fingerprint { // nobody signed out meanwhile
+		q.token, q.refused = token, errors.Is(err, hubspot.ErrInvalidVisitor)
+	}
+	return token, err
+}
+
+var errWrongToken = errors.New("middleware: the token source's token is empty or for another visitor")
+
+// Chat is what the page part may know, for package snippet: the only thing that
+// waits, within the render budget.
 func (q *request) Chat(ctx context.Context) identity.Chat {
 	m := q.m
 	chat := identity.Chat{PortalID: m.cfg.PortalID, LoaderSrc: m.loaderSrc, Endpoint: m.tokenPath, Debug: m.cfg.Debug}
-	if !q.chats() {
-		chat.Off, chat.Reason = true, "HUBSPOT_CHAT is off, or WithConsent reports no consent"
-		return chat
+	is := who{reason: "HUBSPOT_CHAT is off, or WithConsent reports no consent"}
+	if chat.Off = !q.chats(); !chat.Off {
+		is = q.is()
 	}
-	is := q.is()
 	chat.Claim, chat.Reason = q.draw(is)
 	switch {
 	case chat.Claim == identity.Never:
@@ -115,10 +137,7 @@ func (q *request) Chat(ctx context.Context) identity.Chat {
 	case is.reason == notSignedIn:
 		m.hint(ctx)
 	case chat.Reason == "":
-		chat.Token, chat.Reason = q.wait(ctx, is.visitor)
-		if q.isRefused() {
-			chat.Claim = identity.Nobody
-		}
+		q.await(ctx, is, &chat)
 	}
 	return chat
 }
@@ -128,19 +147,67 @@ func (q *request) draw(is who) (claim, reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.drawn = true
+	q.varies = q.varies || q.m.consent != nil
 	switch {
 	case is.never:
 		q.varies = true
 		return identity.Never, is.reason
 	// Fail closed: what a cache may hand to others must not carry a token.
-	case q.fate == left, q.fate == undecided && public(q.out.header), q.m.overruled.Load():
+	case q.fate == left, q.fate == undecided && public(q.out.header), time.Now().UnixNano() < q.m.overruled.Load():
 		return identity.Anybody, "caches may share this page, so it is the same for everybody"
 	case !is.ok:
 		q.varies = true
 		return identity.Nobody, is.reason
 	}
-	q.fate = private
-	return q.m.fingerprint(is.visitor.Email), ""
+	if q.fate == undecided {
+		q.fate = private
+		protect(q.out.header) // for whoever writes past the boundary
+	}
+	return is.fingerprint, ""
+}
+
+// await puts the visitor's token into chat, or why there is none.
+func (q *request) await(ctx context.Context, is who, chat *identity.Chat) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.token.Reveal() == "" {
+		if q.deadline.IsZero() {
+			q.deadline = time.Now().Add(q.m.budget())
+		}
+		limited, cancel := context.WithDeadline(ctx, q.deadline)
+		defer cancel()
+		q.mu.Unlock()
+		_, err := q.fetch(limited, is)
+		q.mu.Lock()
+		chat.Reason = why(err)
+	}
+	switch {
+	case q.who.fingerprint != is.fingerprint:
+		chat.Claim, chat.Reason = identity.Nobody, "the visitor signed out"
+	case q.refused:
+		chat.Claim = identity.Nobody // as the marker, see settle
+	default:
+		chat.Token, q.given = q.token, q.token
+	}
+}
+
+// why says it in words for the page: none of HubSpot's.
+func why(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return "the token did not come within the render budget"
+	}
+	for _, reason := range []error{
+		hubspot.ErrInvalidVisitor, hubspot.ErrUnauthorized, hubspot.ErrMissingScope, hubspot.ErrForbidden,
+		hubspot.ErrDailyLimit, hubspot.ErrRateLimited, hubspot.ErrUnavailable, hubspot.ErrCoolingDown,
+	} {
+		if errors.Is(err, reason) {
+			return "no token: " + reason.Error()
+		}
+	}
+	return "no token, see the log"
 }
 
 // hint tells the operator of the one mistake that looks as if nobody were signed
@@ -153,127 +220,31 @@ func (m *Middleware) hint(ctx context.Context) {
 	}
 }
 
-// wait is the visitor's token, or why there is none, within the render budget.
-func (q *request) wait(ctx context.Context, v hubspot.Visitor) (token hubspot.Token, reason string) {
-	token, deadline := q.budget()
-	if token.Reveal() == "" {
-		limited, cancel := context.WithDeadline(ctx, deadline)
-		defer cancel()
-		var err error
-		token, err = q.m.token(limited, v)
-		reason = q.conclude(token, err)
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.who.visitor.Email != v.Email { // signed out meanwhile
-		return hubspot.Token{}, "the visitor signed out"
-	}
-	q.given = token
-	return token, reason
-}
-
-// budget is the token, if it is here, and when the page stops to wait for it.
-func (q *request) budget() (hubspot.Token, time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.token.Reveal() == "" && q.deadline.IsZero() {
-		q.deadline = time.Now().Add(q.m.budget())
-	}
-	return q.token, q.deadline
-}
-
-// conclude notes what the token source answered. The reason is for the page: it
-// has no word of HubSpot's.
-func (q *request) conclude(token hubspot.Token, err error) (reason string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.token = token
-	q.refused = errors.Is(err, hubspot.ErrInvalidVisitor)
-	switch {
-	case err == nil:
-		return ""
-	case q.refused:
-		return "HubSpot does not accept this visitor's address"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return "the token did not come within the render budget"
-	}
-	for _, why := range []error{hubspot.ErrUnauthorized, hubspot.ErrMissingScope, hubspot.ErrForbidden, hubspot.ErrDailyLimit, hubspot.ErrRateLimited, hubspot.ErrUnavailable, hubspot.ErrCoolingDown} {
-		if errors.Is(err, why) {
-			return "no token for now: " + why.Error()
-		}
-	}
-	return "no token for now, see the log"
-}
-
-func (q *request) isDrawn() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.drawn
-}
-
-// leave lets a response go as the application made it.
-func (q *request) leave() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.fate = left
-}
-
-func (q *request) isRefused() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.refused
-}
-
-func (q *request) personal() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.fate == private
-}
-
-// givenToken is the token that a page part has, if any.
-func (q *request) givenToken() string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.given.Reveal()
-}
-
-// token asks the token source. One that is not this library's own may panic, or
-// not return when its context ends.
-func (m *Middleware) token(ctx context.Context, v hubspot.Visitor) (token hubspot.Token, err error) {
-	if tokens, ok := m.tokens.(*hubspot.Tokens); ok {
-		token, err = tokens.Token(ctx, v)
-	} else {
-		token, err = flight.Guard(ctx, func(ctx context.Context) (hubspot.Token, error) { return m.tokens.Token(ctx, v) })
-	}
-	if err == nil && (token.Email() != v.Email || token.Reveal() == "") {
-		return hubspot.Token{}, errWrongToken // fail closed: no identity rather than another's
-	}
-	return token, err
-}
-
-var errWrongToken = errors.New("middleware: the token source's token is empty or for another visitor")
-
-// settle decides, at the moment when the headers leave, what caches may do with
-// the response: the one rule of the boundary. start is what the body begins with,
-// whole tells that nothing of the page follows it. It can be called again while
-// the headers are still here.
-func (q *request) settle(status int, start []byte, whole bool) {
+// settle decides, when the headers leave, what caches may do with the response:
+// the one rule of the boundary. start is what the body begins with, whole tells
+// that nothing of the page follows it. It reports whether the response is
+// private, and can be called again while the headers are still here.
+func (q *request) settle(status int, start []byte, whole bool) bool {
 	h := q.out.header
 	page := isPage(status, h, start)
-	if !page && !q.personal() {
-		q.leave()
-		return
-	}
-	chats := q.chats()
-	// The chat may still come, and then it is too late for the headers.
-	open := page && chats && !whole && !q.isDrawn() && !public(h)
-	if open {
-		q.prefetch() // tells whether HubSpot refuses the visitor, too
-	}
-	brought := q.m.marker.of(q.http)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	dependent := page && (q.varies || open)
+	chats, open := true, false
+	if page || q.fate == private { // or else nothing needs to be asked
+		// The chat may still come, and then it is too late for the headers.
+		open = page && !whole && !q.drawn && !public(h)
+		q.mu.Unlock()
+		chats = q.chats()
+		if open {
+			q.prefetch() // tells whether HubSpot refuses the visitor, too
+		}
+		q.mu.Lock()
+	}
+	open = open && chats
+	// A page part with consent in it, or still to come, depends on who asks even
+	// where it is the same for all who agreed.
+	dependent := q.varies || open || page && !whole && q.m.consent != nil
+	brought := q.m.marker.of(q.http)
 	switch {
 	case q.fate == private:
 	case open && q.who.ok && !q.refused:
@@ -286,39 +257,17 @@ func (q *request) settle(status int, start []byte, whole bool) {
 		if dependent {
 			varyByCookie(h)
 		}
-		return
-	}
-	protect(h)
-	if q.who.never {
-		return
-	}
-	wanted := identity.Nobody
-	// A visitor whom HubSpot refuses has no marker: page and endpoint would set and
-	// expire it in turn.
-	if q.who.ok && chats && !q.refused {
-		wanted = q.m.fingerprint(q.who.visitor.Email)
-	}
-	if wanted != brought {
-		q.m.marker.put(h, q.http, wanted)
-	}
-}
-
-// isPage reports whether a response is HTML for a visitor, or may turn out to be.
-func isPage(status int, h http.Header, start []byte) bool {
-	if status < 200 || status >= 300 && status < 400 || status == http.StatusNoContent {
 		return false
 	}
-	kind := h.Get("Content-Type")
-	if kind == "" {
-		if len(start) == 0 || h.Get("Content-Encoding") != "" {
-			return true // nobody knows yet
-		}
-		kind = http.DetectContentType(start) // as net/http will
+	protect(h)
+	wanted := q.who.fingerprint
+	if !chats || q.refused {
+		// A visitor whom HubSpot refuses has no marker: page and endpoint would set and
+		// expire it in turn.
+		wanted = identity.Nobody
 	}
-	for _, html := range [...]string{"text/html", "application/xhtml+xml"} {
-		if len(kind) >= len(html) && strings.EqualFold(kind[:len(html)], html) {
-			return true
-		}
+	if wanted != brought && !q.who.never {
+		q.m.marker.put(h, q.http, wanted)
 	}
-	return false
+	return true
 }

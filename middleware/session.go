@@ -28,8 +28,7 @@ func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.
 	if is.ok {
 		ctx, cancel := context.WithTimeout(r.Context(), m.budget())
 		defer cancel()
-		token, err := m.token(ctx, is.visitor)
-		q.conclude(token, err)
+		_, _ = q.fetch(ctx, is)
 	}
 	if !inside {
 		q.settle(0, nil, true)

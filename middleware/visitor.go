@@ -15,10 +15,11 @@ import (
 
 // who is the answer to "who is it?", for one request.
 type who struct {
-	visitor hubspot.Visitor
-	ok      bool   // may be identified
-	never   bool   // shall not be, whoever it is: the request is skipped
-	reason  string // why not; never who
+	visitor     hubspot.Visitor
+	fingerprint string // tells visitors apart; "" for who is not identified
+	ok          bool   // may be identified
+	never       bool   // shall not be, whoever it is: the request is skipped
+	reason      string // why not; never who
 }
 
 // find asks the application. Whatever goes wrong there leaves the visitor
@@ -83,7 +84,7 @@ func (m *Middleware) admit(ctx context.Context, v hubspot.Visitor) who {
 			return who{reason: "the visitor's " + problem.Field + " " + problem.Reason}
 		}
 	}
-	return who{visitor: v, ok: true}
+	return who{visitor: v, fingerprint: m.fingerprint(v.Email), ok: true}
 }
 
 // problems are the parts of v.Validate's error.
