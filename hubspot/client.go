@@ -8,16 +8,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
+	"net/url"
+	"regexp"
+	"slices"
 	"time"
 
-	"github.com/seed84b9cbbc/hubspot-visitor/internal/wait"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/credential"
 )
 
-// maxAnswer bounds what is read of an answer; a token is a few hundred bytes.
+// maxAnswer bounds what is read of an answer, and of its headers; a token is a
+// few hundred bytes.
 const maxAnswer = 64 << 10
 
 // Client makes HubSpot's token call. It keeps nothing but connections; put
@@ -33,15 +36,18 @@ type Client struct {
 type ClientOption func(*Client)
 
 // WithHTTPClient sets the HTTP client, for proxies, tracing or tests. It is
-// copied; whatever its CheckRedirect says, redirects are not followed.
+// copied; whatever its CheckRedirect says, redirects are not followed. Its Timeout,
+// and what its transport reads of an answer's headers, stay its own.
 func WithHTTPClient(c *http.Client) ClientOption {
 	return func(client *Client) { client.http = c }
 }
 
 // WithCredential sets where the access token comes from, instead of
 // Config.AccessToken: OAuth access tokens expire after 30 minutes. credential is
-// called for every call to HubSpot, concurrently, under that call's context.
-// Its error must not contain the credential.
+// called for every call to HubSpot, concurrently, under that call's context, and
+// once more after a 401: if the access token has been replaced meanwhile, the call
+// is repeated. White space around it does not count. Its error must not contain
+// the credential.
 func WithCredential(credential func(ctx context.Context) (string, error)) ClientOption {
 	return func(client *Client) { client.credential = credential }
 }
@@ -56,10 +62,10 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 	}
 	c := &Client{url: full.APIURL + path, timeout: full.Timeout}
 	switch {
-	case cfg.AccessToken != "":
-		c.credential = func(context.Context) (string, error) { return string(cfg.AccessToken), nil }
+	case !cfg.AccessToken.IsZero():
+		c.credential = func(context.Context) (string, error) { return cfg.AccessToken.Reveal(), nil }
 	case cfg.AccessTokenFile != "":
-		c.credential = func(context.Context) (string, error) { return readCredential(cfg.AccessTokenFile) }
+		c.credential = func(context.Context) (string, error) { return credential.Read(cfg.AccessTokenFile) }
 	}
 	for _, option := range options {
 		option(c)
@@ -76,6 +82,7 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 		if transport, ok := http.DefaultTransport.(*http.Transport); ok {
 			transport = transport.Clone()
 			transport.MaxIdleConnsPerHost = 16 // calls come in bursts to this one host
+			transport.MaxResponseHeaderBytes = maxAnswer
 			c.http.Transport = transport
 		}
 	}
@@ -86,6 +93,10 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 	return c, nil
 }
 
+// CloseIdleConnections lets go of the connections that the Client keeps for
+// later calls. It may be used afterwards.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
 // tokenRequest is the body of the token call. Optional fields are left out when
 // empty: some of HubSpot's versions do not know hsCustomerAgentContext.
 type tokenRequest struct {
@@ -95,14 +106,14 @@ type tokenRequest struct {
 	AgentContext map[string]string `json:"hsCustomerAgentContext,omitempty"`
 }
 
-// CreateToken asks HubSpot for a token for v: one call, and at most one quick
-// retry, only where that may help (no connection, 502, 503, 504, or a 429 whose
-// wait fits into the timeout); a second token does not harm the first. It ends
-// with ctx or after Config.Timeout, whichever comes first.
+// CreateToken asks HubSpot for a token for v, by one call that ends with ctx or
+// after Config.Timeout, whichever comes first. A second token does not harm the
+// first, so the call may be repeated: [Tokens] does it where that may help.
 //
 // The error is a [*VisitorError], an [*APIError], or wraps ErrUnavailable; when
-// ctx ended it is ctx's error. It never contains the credential or anything of
-// the visitor. EmailVerified is the caller's to look at: [Tokens] does.
+// ctx ended it is ctx's error, and without a credential what kept it away. It
+// never contains the credential or anything of the visitor. EmailVerified is the
+// caller's to look at: [Tokens] does.
 func (c *Client) CreateToken(ctx context.Context, v Visitor) (Token, error) {
 	if err := v.Validate(); err != nil {
 		return Token{}, err
@@ -113,53 +124,80 @@ func (c *Client) CreateToken(ctx context.Context, v Visitor) (Token, error) {
 	}
 	call, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	token, err := c.post(call, v, body)
-	if pause, ok := retryWait(err); ok && attemptFrom(ctx).retries(err) && wait.Sleep(call, pause) {
-		token, err = c.post(call, v, body)
-	}
-	if err != nil && ctx.Err() != nil {
-		return Token{}, ctx.Err()
-	}
-	return token, err
-}
-
-// errNoConnection marks a failure in which HubSpot gave no answer at all.
-var errNoConnection = fmt.Errorf("%w: no answer", ErrUnavailable)
-
-func (c *Client) post(ctx context.Context, v Visitor, body []byte) (Token, error) {
-	credential, err := c.credential(ctx)
+	accessToken, err := c.accessToken(call)
 	if err != nil {
-		return Token{}, fmt.Errorf("hubspot: getting the access token: %w", err)
+		return Token{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
-	if err != nil {
-		return Token{}, fmt.Errorf("hubspot: building the token call: %w", err)
-	}
-	req.Header.Set("Authorization", "Bearer "+credential)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
 	issuedAt := time.Now() // before the call: never later than HubSpot's own time of issue
-	res, err := c.http.Do(req)
+	res, answer, err := c.post(call, accessToken, body)
 	switch {
-	case ctx.Err() != nil && err != nil:
-		return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-	case err != nil:
+	case err != nil && ctx.Err() != nil:
+		return Token{}, ctx.Err()
+	case err != nil && call.Err() != nil:
+		return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, call.Err())
+	case res == nil:
 		return Token{}, noConnection(err)
-	}
-	defer res.Body.Close()
-	attemptFrom(ctx).noteLimits(res.Header)
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if res.StatusCode != http.StatusOK {
-		return Token{}, newAPIError(res, answer, credential, v.Email)
-	}
-	if err != nil {
+	case res.StatusCode != http.StatusOK:
+		private := []string{accessToken, v.Email, v.FirstName, v.LastName}
+		err := newAPIError(res, answer, slices.AppendSeq(private, maps.Values(v.AgentContext)))
+		if res.StatusCode == http.StatusUnauthorized {
+			if now, _ := c.accessToken(call); now != "" && now != accessToken {
+				return Token{}, fmt.Errorf("%w: %w", errReplaced, err)
+			}
+		}
+		return Token{}, err
+	case err != nil:
 		return Token{}, fmt.Errorf("%w: the answer broke off: %w", ErrUnavailable, err)
 	}
 	value, err := parseToken(answer)
 	if err != nil {
 		return Token{}, err
 	}
-	return NewToken(value, v.Email, issuedAt), nil
+	token := NewToken(value, v.Email, issuedAt)
+	token.limit = rateLimit(res.Header)
+	return token, nil
+}
+
+// What went wrong on this side of the network.
+var (
+	errCredential = errors.New("hubspot: the access token cannot be had")
+	errReplaced   = errors.New("hubspot: the access token has been replaced meanwhile")
+	errProxy      = fmt.Errorf("%w: the proxy wants credentials (407)", ErrUnavailable)
+	errNoAnswer   = fmt.Errorf("%w: no answer", ErrUnavailable) // at all: the call may be repeated
+)
+
+func (c *Client) accessToken(ctx context.Context) (string, error) {
+	raw, err := c.credential(ctx)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errCredential, err)
+	}
+	token, err := credential.Clean(raw)
+	if err != nil {
+		return "", fmt.Errorf("%w: it %w", errCredential, err)
+	}
+	return token, nil
+}
+
+// post makes the call. Without an answer the response is nil; with one that broke
+// off there is an error, too.
+func (c *Client) post(ctx context.Context, accessToken string, body []byte) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+accessToken)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	// What follows a 101 is no body: net/http reads it without looking at ctx.
+	stop := context.AfterFunc(ctx, func() { res.Body.Close() })
+	defer stop()
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	return res, answer, err
 }
 
 // noConnection keeps the errors of the network. Others, such as that an answer
@@ -168,12 +206,18 @@ func noConnection(err error) error {
 	var network *net.OpError
 	var name *net.DNSError
 	var certificate *tls.CertificateVerificationError
+	var client *url.Error
 	switch {
 	case errors.As(err, &network), errors.As(err, &name), errors.As(err, &certificate),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: %w", errNoConnection, err)
+		return fmt.Errorf("%w: %w", errNoAnswer, err)
+	case !errors.As(err, &client):
+	case client.Timeout():
+		return fmt.Errorf("%w: no answer within the HTTP client's own Timeout", ErrUnavailable)
+	case client.Err.Error() == http.StatusText(http.StatusProxyAuthRequired): // all that net/http tells of it
+		return errProxy
 	}
-	return fmt.Errorf("%w that can be read as HTTP", errNoConnection)
+	return fmt.Errorf("%w that can be read as HTTP", errNoAnswer)
 }
 
 func parseToken(answer []byte) (string, error) {
@@ -187,76 +231,11 @@ func parseToken(answer []byte) (string, error) {
 	if json.Unmarshal(answer, &ok) != nil {
 		return "", fmt.Errorf("%w: the answer is not JSON with a token", ErrUnavailable)
 	}
-	// The widget puts the token un-encoded into a query string.
-	if ok.Token == "" || !headerSafe(ok.Token) || strings.ContainsAny(ok.Token, "&#") {
+	if !usable.MatchString(ok.Token) {
 		return "", fmt.Errorf("%w: the answer has no usable token", ErrUnavailable)
 	}
 	return ok.Token, nil
 }
 
-// retryWait is how long to wait before the one quick retry, if err deserves it.
-func retryWait(err error) (time.Duration, bool) {
-	quick := wait.Between(50*time.Millisecond, 150*time.Millisecond)
-	var api *APIError
-	switch {
-	case errors.Is(err, errNoConnection):
-		return quick, true
-	case !errors.As(err, &api):
-		return 0, false
-	case api.StatusCode == http.StatusBadGateway,
-		api.StatusCode == http.StatusServiceUnavailable,
-		api.StatusCode == http.StatusGatewayTimeout:
-		return max(quick, api.RetryAfter), true
-	case errors.Is(api, ErrRateLimited) && !errors.Is(api, ErrDailyLimit):
-		return api.RetryAfter, api.RetryAfter > 0
-	}
-	return 0, false
-}
-
-// attempt is what Tokens and Client tell each other beyond the Creator
-// interface. It travels in the context, so that it also passes through a
-// Creator that somebody wrapped around a Client.
-type attempt struct {
-	paced  bool // made by Tokens, behind its gate
-	single bool // no quick retry: this call only probes whether HubSpot is back
-	limits limits
-}
-
-// limits is the account's burst limit as an answer's headers tell it.
-type limits struct {
-	max, remaining int
-	interval       time.Duration
-}
-
-type attemptKey struct{}
-
-// retries reports whether the client may try again by itself. Where Tokens asks, a
-// 429 goes back at once: the gate has to hear of it before more calls pass.
-func (a *attempt) retries(err error) bool {
-	return !a.single && (!a.paced || !errors.Is(err, ErrRateLimited))
-}
-
-func withAttempt(ctx context.Context, a *attempt) context.Context {
-	return context.WithValue(ctx, attemptKey{}, a)
-}
-
-func attemptFrom(ctx context.Context) *attempt {
-	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
-		return a
-	}
-	return &attempt{}
-}
-
-func (a *attempt) noteLimits(h http.Header) {
-	number := func(name string) int {
-		n, err := strconv.Atoi(h.Get("X-HubSpot-RateLimit-" + name))
-		if err != nil || n < 0 {
-			return -1
-		}
-		return n
-	}
-	limit, remaining, interval := number("Max"), number("Remaining"), burstInterval(h)
-	if limit > 0 && remaining >= 0 && interval > 0 {
-		a.limits = limits{limit, remaining, interval}
-	}
-}
+// The widget puts the token un-encoded into a query string.
+var usable = regexp.MustCompile(`^[!"$%'-~]+$`)

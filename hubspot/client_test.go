@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -29,7 +30,7 @@ var ada = hubspot.Visitor{Email: "ada@example.com", EmailVerified: true}
 
 func newClient(t *testing.T, cfg hubspot.Config, options ...hubspot.ClientOption) *hubspot.Client {
 	t.Helper()
-	if cfg.AccessToken == "" && cfg.AccessTokenFile == "" {
+	if cfg.AccessToken.IsZero() && cfg.AccessTokenFile == "" {
 		cfg.AccessToken = hubspottest.AccessToken
 	}
 	client, err := hubspot.NewClient(cfg, options...)
@@ -45,6 +46,18 @@ func emulated(t *testing.T, cfg hubspot.Config, options ...hubspot.ClientOption)
 	s := hubspottest.New()
 	t.Cleanup(s.Close)
 	return newClient(t, cfg, append(options, hubspot.WithHTTPClient(s.Client()))...), s
+}
+
+func newTokens(t *testing.T, creator hubspot.Creator, cfg hubspot.TokensConfig) *hubspot.Tokens {
+	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	tokens, err := hubspot.NewTokens(creator, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
 }
 
 // answering is a client of a server that gives every call the same answer.
@@ -93,7 +106,7 @@ func TestTokenCall(t *testing.T) {
 			t.Errorf("%s: %s %s", name, got.Method, got.URL)
 		}
 		for header, want := range map[string]string{
-			"Authorization": "Bearer " + hubspottest.AccessToken,
+			"Authorization": "Bearer " + hubspottest.AccessToken.Reveal(),
 			"Content-Type":  "application/json",
 			"Accept":        "application/json",
 		} {
@@ -183,17 +196,17 @@ func TestErrorAnswers(t *testing.T) {
 		matches map[string]bool
 	}{
 		"validation": {nil, `{"status":"error","message":"Invalid input","correlationId":"c-1","category":"VALIDATION_ERROR"}`,
-			hubspot.APIError{StatusCode: 400, Category: "VALIDATION_ERROR", Message: "[redacted]", CorrelationID: "c-1"}, set("InvalidVisitor")},
+			hubspot.APIError{StatusCode: 400, Category: "VALIDATION_ERROR", CorrelationID: "c-1"}, set("InvalidVisitor")},
 		"bad credential": {nil, `{"status":"error","message":"no","correlationId":"c-2","category":"INVALID_AUTHENTICATION"}`,
 			hubspot.APIError{StatusCode: 401, Category: "INVALID_AUTHENTICATION", Message: "no", CorrelationID: "c-2"}, set("Unauthorized")},
 		"expired credential": {nil, `{"message":"expired 20000 day(s) ago","category":"EXPIRED_AUTHENTICATION","context":{"expireTime":["1970-01-01T00:00:00Z"]}}`,
 			hubspot.APIError{StatusCode: 401, Category: "EXPIRED_AUTHENTICATION", Message: "expired 20000 day(s) ago"}, set("Unauthorized")},
 		"scope": {nil, `{"category":"MISSING_SCOPES","errors":[{"message":"m","context":{"requiredGranularScopes":["` + scope + `"]}}],"links":{"scopes":"https://x"}}`,
-			hubspot.APIError{StatusCode: 403, Category: "MISSING_SCOPES", RequiredScopes: []string{scope}}, set("Forbidden", "MissingScope")},
+			hubspot.APIError{StatusCode: 403, Category: "MISSING_SCOPES", Details: []string{scope}}, set("Forbidden", "MissingScope")},
 		"scope as a string": {nil, `{"category":"MISSING_SCOPES","errors":[{"context":{"requiredGranularScopes":"` + scope + `"}}]}`,
-			hubspot.APIError{StatusCode: 403, Category: "MISSING_SCOPES", RequiredScopes: []string{scope}}, set("Forbidden", "MissingScope")},
+			hubspot.APIError{StatusCode: 403, Category: "MISSING_SCOPES", Details: []string{scope}}, set("Forbidden", "MissingScope")},
 		"scopes of several errors": {nil, `{"category":"MISSING_SCOPES","errors":[{"context":{"requiredGranularScopes":["a","b"],"other":"x"}},{"context":{"requiredGranularScopes":"c"}},{}]}`,
-			hubspot.APIError{StatusCode: 403, Category: "MISSING_SCOPES", RequiredScopes: []string{"a", "b", "c"}}, set("Forbidden", "MissingScope")},
+			hubspot.APIError{StatusCode: 403, Category: "MISSING_SCOPES", Details: []string{"a", "b", "c"}}, set("Forbidden", "MissingScope")},
 		"scopes as numbers": {nil, `{"category":"MISSING_SCOPES","message":"m","errors":[{"context":{"requiredGranularScopes":7}}]}`,
 			hubspot.APIError{StatusCode: 403, Category: "MISSING_SCOPES", Message: "m"}, set("Forbidden", "MissingScope")},
 		"errors of another shape": {nil, `{"category":"MISSING_SCOPES","message":"m","errors":"many"}`,
@@ -201,7 +214,7 @@ func TestErrorAnswers(t *testing.T) {
 		"plan":              {nil, `{"message":"no access"}`, hubspot.APIError{StatusCode: 403, Message: "no access"}, set("Forbidden")},
 		"missing scope 400": {nil, `{"category":"MISSING_SCOPES"}`, hubspot.APIError{StatusCode: 400, Category: "MISSING_SCOPES"}, set("InvalidVisitor")},
 		"not found":         {nil, `{}`, hubspot.APIError{StatusCode: 404}, set()},
-		"locked":            {nil, `{"message":"locked"}`, hubspot.APIError{StatusCode: 423, Message: "locked"}, set("Unavailable")},
+		"locked":            {nil, `{"message":"locked"}`, hubspot.APIError{StatusCode: 423}, set("Unavailable")},
 		"burst limit": {headers("X-HubSpot-RateLimit-Interval-Milliseconds", "10000"),
 			`{"status":"error","message":"You have reached your ten_secondly_rolling limit.","errorType":"RATE_LIMIT","correlationId":"c-3","policyName":"TEN_SECONDLY_ROLLING"}`,
 			hubspot.APIError{StatusCode: 429, Message: "You have reached your ten_secondly_rolling limit.", CorrelationID: "c-3", Policy: "TEN_SECONDLY_ROLLING", RetryAfter: 10 * time.Second}, set("RateLimited")},
@@ -210,7 +223,7 @@ func TestErrorAnswers(t *testing.T) {
 		"limit without a wait": {nil, `{"policyName":"TEN_SECONDLY_ROLLING"}`, hubspot.APIError{StatusCode: 429, Policy: "TEN_SECONDLY_ROLLING"}, set("RateLimited")},
 		"daily limit":          {nil, `{"policyName":"DAILY"}`, hubspot.APIError{StatusCode: 429, Policy: "DAILY"}, set("RateLimited", "DailyLimit")},
 		"limit in HTML":        {nil, html, hubspot.APIError{StatusCode: 429}, set("RateLimited")},
-		"migration":            {headers("Retry-After", "86400"), `{"message":"moving"}`, hubspot.APIError{StatusCode: 477, Message: "moving", RetryAfter: 24 * time.Hour}, set("Unavailable")},
+		"migration":            {headers("Retry-After", "86400"), `{"message":"moving"}`, hubspot.APIError{StatusCode: 477, RetryAfter: 24 * time.Hour}, set("Unavailable")},
 		"absurd Retry-After":   {headers("Retry-After", "9223372036854775807"), ``, hubspot.APIError{StatusCode: 477, RetryAfter: 7 * 24 * time.Hour}, set("Unavailable")},
 		"negative Retry-After": {headers("Retry-After", "-5"), ``, hubspot.APIError{StatusCode: 477}, set("Unavailable")},
 		"Retry-After of old":   {headers("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT"), ``, hubspot.APIError{StatusCode: 477}, set("Unavailable")},
@@ -229,7 +242,7 @@ func TestErrorAnswers(t *testing.T) {
 		"JSON array":           {nil, `[1]`, hubspot.APIError{StatusCode: 400}, set("InvalidVisitor")},
 		"JSON null":            {nil, `null`, hubspot.APIError{StatusCode: 400}, set("InvalidVisitor")},
 		"fields of other types": {nil, `{"message":{"a":1},"category":["x"],"correlationId":7,"policyName":null,"errors":[1]}`,
-			hubspot.APIError{StatusCode: 400}, set("InvalidVisitor")},
+			hubspot.APIError{StatusCode: 400, Category: "x"}, set("InvalidVisitor")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -250,7 +263,7 @@ func TestErrorAnswers(t *testing.T) {
 			if diff := cmp.Diff(tt.matches, matching(err)); diff != "" {
 				t.Errorf("sentinels (-want +got):\n%s", diff)
 			}
-			for _, part := range []string{fmt.Sprint(tt.want.StatusCode), tt.want.Category, tt.want.Policy, tt.want.CorrelationID, strings.Join(tt.want.RequiredScopes, ", ")} {
+			for _, part := range []string{fmt.Sprint(tt.want.StatusCode), tt.want.Category, tt.want.Policy, tt.want.CorrelationID, strings.Join(tt.want.Details, ", ")} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("%q does not tell %q", err, part)
 				}
@@ -373,111 +386,18 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-// Exactly one quick retry, where the contract allows it; the time says that it
-// was quick, or that it waited as long as HubSpot asked for.
-func TestRetries(t *testing.T) {
-	status := func(code int, header ...string) hubspottest.Fault {
-		f := hubspottest.Fault{Status: code, Body: html, Header: http.Header{}}
-		for i := 0; i < len(header); i += 2 {
-			f.Header.Set(header[i], header[i+1])
-		}
-		return f
-	}
-	for name, tt := range map[string]struct {
-		fault hubspottest.Fault
-		calls int
-		least time.Duration
-		most  time.Duration
-	}{
-		"reset":                        {hubspottest.Fault{Reset: true}, 2, time.Millisecond, time.Second},
-		"500":                          {status(500), 1, 0, 0},
-		"502":                          {status(502), 2, time.Millisecond, time.Second},
-		"503":                          {status(503), 2, time.Millisecond, time.Second},
-		"504":                          {status(504), 2, time.Millisecond, time.Second},
-		"521":                          {status(521), 1, 0, 0},
-		"522":                          {status(522), 1, 0, 0},
-		"523":                          {status(523), 1, 0, 0},
-		"524":                          {status(524), 1, 0, 0},
-		"503, wait fits":               {status(503, "Retry-After", "2"), 2, 2 * time.Second, 2 * time.Second},
-		"503, wait does not fit":       {status(503, "Retry-After", "3"), 1, 0, 0},
-		"429, wait fits":               {status(429, "Retry-After", "1"), 2, time.Second, time.Second},
-		"429, wait does not fit":       {status(429, "Retry-After", "60"), 1, 0, 0},
-		"429, interval fits":           {status(429, "X-HubSpot-RateLimit-Interval-Milliseconds", "1000"), 2, time.Second, time.Second},
-		"429, interval does not fit":   {hubspottest.FaultBurstLimit(), 1, 0, 0},
-		"429 without a wait":           {status(429), 1, 0, 0},
-		"429 daily":                    {hubspottest.FaultDailyLimit(), 1, 0, 0},
-		"429 daily with a short wait":  {hubspottest.Fault{Status: 429, Body: `{"policyName":"DAILY"}`, Header: http.Header{"Retry-After": {"1"}}}, 1, 0, 0},
-		"477":                          {hubspottest.FaultMigrating(24 * time.Hour), 1, 0, 0},
-		"477 with a short wait":        {hubspottest.FaultMigrating(time.Second), 1, 0, 0},
-		"400":                          {status(400), 1, 0, 0},
-		"401":                          {hubspottest.FaultUnauthorized(), 1, 0, 0},
-		"403 scope":                    {hubspottest.FaultScope(), 1, 0, 0},
-		"403 plan":                     {hubspottest.FaultPlan(), 1, 0, 0},
-		"404":                          {status(404), 1, 0, 0},
-		"423":                          {status(423), 1, 0, 0},
-		"525":                          {status(525), 1, 0, 0},
-		"526":                          {status(526), 1, 0, 0},
-		"200 garbage":                  {hubspottest.Fault{Status: 200, Body: html}, 1, 0, 0},
-		"200 cut short":                {hubspottest.Fault{Status: 200, Body: `{"token":"abcdefghijkl"}`, Reset: true}, 1, 0, 0},
-		"hang":                         {hubspottest.Fault{Hang: true}, 1, 3 * time.Second, 3 * time.Second},
-		"no time is left for a second": {hubspottest.Fault{Status: 502, Body: html, Latency: 2990 * time.Millisecond}, 1, 2990 * time.Millisecond, 3 * time.Second},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				client, s := emulated(t, hubspot.Config{})
-				s.SetOutage(&tt.fault)
-				began := time.Now()
-				if _, err := client.CreateToken(t.Context(), ada); err == nil {
-					t.Error("no error")
-				}
-				took := time.Since(began)
-				if calls := s.Calls(); len(calls) != tt.calls {
-					t.Errorf("%d calls, want %d", len(calls), tt.calls)
-				}
-				if took < tt.least || took > tt.most {
-					t.Errorf("took %v, want %v to %v", took, tt.least, tt.most)
-				}
-			})
-		})
-	}
-}
-
-func TestRetryHelps(t *testing.T) {
-	for name, fault := range map[string]hubspottest.Fault{
-		"reset": {Reset: true}, "502": hubspottest.FaultUnavailable(), "429": {Status: 429, Header: http.Header{"Retry-After": {"1"}}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				client, s := emulated(t, hubspot.Config{})
-				s.Queue(fault)
-				token, err := client.CreateToken(t.Context(), ada)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := s.Verify(ada.Email, token.Reveal()); err != nil || len(s.Calls()) != 2 {
-					t.Errorf("%v after %d calls", err, len(s.Calls()))
-				}
-			})
-		})
-	}
-}
-
 func TestTimeout(t *testing.T) {
 	for name, tt := range map[string]struct {
 		timeout, want time.Duration
 		fault         hubspottest.Fault
 	}{
-		"default":            {0, 3 * time.Second, hubspottest.Fault{Hang: true}},
-		"set":                {time.Second, time.Second, hubspottest.Fault{Hang: true}},
-		"dripping answer":    {time.Second, time.Second, hubspottest.Fault{Drip: 300 * time.Millisecond}},
-		"a retry that hangs": {0, 3 * time.Second, hubspottest.Fault{Hang: true}},
+		"default":         {0, 3 * time.Second, hubspottest.Fault{Hang: true}},
+		"set":             {time.Second, time.Second, hubspottest.Fault{Hang: true}},
+		"dripping answer": {time.Second, time.Second, hubspottest.Fault{Drip: 300 * time.Millisecond}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, s := emulated(t, hubspot.Config{Timeout: tt.timeout})
-				if name == "a retry that hangs" {
-					s.Queue(hubspottest.FaultUnavailable())
-				}
 				s.SetOutage(&tt.fault)
 				began := time.Now()
 				_, err := client.CreateToken(t.Context(), ada)
@@ -499,10 +419,9 @@ func TestCallerLeaves(t *testing.T) {
 		want  error
 		after time.Duration
 	}{
-		"cancels":                 {cancelAfter(100 * time.Millisecond), hubspottest.Fault{Hang: true}, context.Canceled, 100 * time.Millisecond},
-		"deadline":                {deadlineAfter(100 * time.Millisecond), hubspottest.Fault{Hang: true}, context.DeadlineExceeded, 100 * time.Millisecond},
-		"cancels during the wait": {cancelAfter(time.Second), hubspottest.Fault{Status: 429, Header: http.Header{"Retry-After": {"2"}}}, context.Canceled, time.Second},
-		"was gone already":        {cancelAfter(0), hubspottest.Fault{}, context.Canceled, 0},
+		"cancels":          {cancelAfter(100 * time.Millisecond), hubspottest.Fault{Hang: true}, context.Canceled, 100 * time.Millisecond},
+		"deadline":         {deadlineAfter(100 * time.Millisecond), hubspottest.Fault{Hang: true}, context.DeadlineExceeded, 100 * time.Millisecond},
+		"was gone already": {cancelAfter(0), hubspottest.Fault{}, context.Canceled, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -552,7 +471,7 @@ func TestCredentialFunction(t *testing.T) {
 		t.Errorf("with another credential: %v", err)
 	}
 	// Asked again for every call.
-	credential = hubspottest.AccessToken
+	credential = hubspottest.AccessToken.Reveal()
 	if _, err := client.CreateToken(t.Context(), ada); err != nil {
 		t.Errorf("with the good credential: %v", err)
 	}
@@ -591,7 +510,7 @@ func TestAccessTokenFileRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(hubspottest.AccessToken + "\n")
+	write(hubspottest.AccessToken.Reveal() + "\n")
 	client, s := emulated(t, hubspot.Config{AccessTokenFile: file})
 	if _, err := client.CreateToken(t.Context(), ada); err != nil {
 		t.Fatal(err)
@@ -687,12 +606,12 @@ func TestErrorTextsKeepSecrets(t *testing.T) {
 		s.Config.ErrorLog = nil
 		s.Start()
 		t.Cleanup(s.Close)
-		client := newClient(t, hubspot.Config{APIURL: s.URL, AccessToken: credential}, hubspot.WithHTTPClient(s.Client()))
+		client := newClient(t, hubspot.Config{APIURL: s.URL, AccessToken: hubspot.NewSecret(credential)}, hubspot.WithHTTPClient(s.Client()))
 		_, errs[name] = client.CreateToken(t.Context(), visitor)
 	}
 	bad := newClient(t, hubspot.Config{}, hubspot.WithCredential(func(context.Context) (string, error) { return credential + "\r\nX: 1", nil }))
 	_, errs["credential that is no header"] = bad.CreateToken(t.Context(), visitor)
-	nobody := newClient(t, hubspot.Config{APIURL: "http://127.0.0.1:1", AccessToken: credential})
+	nobody := newClient(t, hubspot.Config{APIURL: "http://127.0.0.1:1", AccessToken: hubspot.NewSecret(credential)})
 	_, errs["nobody listens"] = nobody.CreateToken(t.Context(), visitor)
 	_, errs["not acceptable"] = nobody.CreateToken(t.Context(), hubspot.Visitor{Email: "<" + email + ">", FirstName: "\x00" + credential})
 	for name, err := range errs {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/credential"
 )
 
 // What the zero values of a [Config] mean.
@@ -38,7 +39,8 @@ type Config struct {
 	// AccessToken is the credential of the API call: of a private app, a service
 	// key, or OAuth. Its scope has to be
 	// conversations.visitor_identification.tokens.create. For credentials that
-	// change use AccessTokenFile or [WithCredential].
+	// change use AccessTokenFile or [WithCredential]. White space around it does
+	// not count.
 	AccessToken Secret `env:"HUBSPOT_ACCESS_TOKEN"`
 	// AccessTokenFile names a file that holds the access token, as orchestrators
 	// mount secrets. It is read again for every call to HubSpot, so that a
@@ -46,7 +48,8 @@ type Config struct {
 	AccessTokenFile string `env:"HUBSPOT_ACCESS_TOKEN_FILE"`
 	// PortalID is the number of the HubSpot account ("Hub ID"): digits.
 	PortalID string `env:"HUBSPOT_PORTAL_ID"`
-	// Region is where HubSpot hosts the account: na1 (default), na2, na3, eu1, ap1.
+	// Region is where HubSpot hosts the account: na1, na2, na3, eu1 or ap1. Default
+	// is the one that a private app's access token names (pat-eu1-…), or else na1.
 	Region string `env:"HUBSPOT_REGION"`
 	// APIURL is HubSpot's API: https, or http to this machine's loopback.
 	// Default https://api.hubapi.com.
@@ -56,10 +59,11 @@ type Config struct {
 	// /conversations/v3/visitor-identification/tokens/create. HubSpot ends its
 	// support of the v3 paths in September 2027.
 	APIVersion string `env:"HUBSPOT_API_VERSION"`
-	// Timeout bounds one CreateToken, its retry included. Default 3s.
+	// Timeout bounds one CreateToken. Default 3s, at most 10s.
 	Timeout time.Duration `env:"HUBSPOT_TIMEOUT"`
 	// RenderBudget is the longest that a page waits for its visitor's token.
-	// Default 300ms.
+	// Default 300ms. HUBSPOT_RENDER_BUDGET=0 lets no page wait; in Go that is
+	// time.Nanosecond.
 	RenderBudget time.Duration `env:"HUBSPOT_RENDER_BUDGET"`
 	// LoaderURL is where the browser finds HubSpot's loader script; the portal's
 	// file name is added to it. Default //js.hs-scripts.com, or the region's
@@ -72,8 +76,8 @@ type Config struct {
 	// visitor. At least 32 characters, the same on every replica. Without a
 	// shared store it may be empty.
 	StoreSecret Secret `env:"HUBSPOT_STORE_SECRET"`
-	// Debug makes pages say in a comment why their visitor is anonymous, and their
-	// script say in the browser's console what it does.
+	// Debug lets pages say in an HTML comment why their visitor is anonymous, and
+	// never who it is. For development: everybody can read it.
 	Debug bool `env:"HUBSPOT_DEBUG"`
 }
 
@@ -87,19 +91,22 @@ func ConfigFromEnv() (Config, error) {
 	if err := env.Parse(&cfg); err != nil {
 		errs = append(errs, envErrors(err)...)
 	}
+	if cfg.RenderBudget == 0 && os.Getenv("HUBSPOT_RENDER_BUDGET") != "" {
+		cfg.RenderBudget = time.Nanosecond
+	}
+	if cfg.AccessTokenFile != "" {
+		token, err := credential.Read(cfg.AccessTokenFile)
+		if err != nil && cfg.identifies() {
+			errs = append(errs, fmt.Errorf("hubspot: HUBSPOT_ACCESS_TOKEN_FILE %w", err))
+		}
+		cfg.Region = cmp.Or(cfg.Region, regionOf(token))
+	}
 	errs = append(errs, cfg.problems()...)
 	if cfg.PortalID == "" && cfg.Chat != ChatOff {
 		errs = append(errs, errors.New("hubspot: HUBSPOT_PORTAL_ID is missing"))
 	}
-	if cfg.Chat != ChatOff && cfg.Chat != ChatAnonymous {
-		if cfg.AccessToken == "" && cfg.AccessTokenFile == "" {
-			errs = append(errs, errors.New("hubspot: HUBSPOT_ACCESS_TOKEN (or HUBSPOT_ACCESS_TOKEN_FILE) is missing"))
-		}
-		if cfg.AccessTokenFile != "" {
-			if _, err := readCredential(cfg.AccessTokenFile); err != nil {
-				errs = append(errs, err)
-			}
-		}
+	if cfg.identifies() && cfg.AccessToken.IsZero() && cfg.AccessTokenFile == "" {
+		errs = append(errs, errors.New("hubspot: HUBSPOT_ACCESS_TOKEN (or HUBSPOT_ACCESS_TOKEN_FILE) is missing"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
@@ -122,28 +129,19 @@ func (c Config) LoaderSrc() string {
 	base := strings.TrimSuffix(c.LoaderURL, "/")
 	if base == "" {
 		base = "//js.hs-scripts.com"
-		if c.Region != "" && c.Region != defaultRegion {
-			base = "//js-" + c.Region + ".hs-scripts.com"
+		if region := c.withDefaults().Region; region != defaultRegion {
+			base = "//js-" + region + ".hs-scripts.com"
 		}
 	}
 	return base + "/" + c.PortalID + ".js"
 }
 
-// FingerprintSecret keys the fingerprints by which browsers notice a change of
-// visitor: StoreSecret, or else the access token. It is empty where the
-// configuration has neither.
-func (c Config) FingerprintSecret() Secret {
-	if c.StoreSecret == "" && c.AccessToken == "" && c.AccessTokenFile != "" {
-		credential, _ := readCredential(c.AccessTokenFile) // ConfigFromEnv reported the error
-		return Secret(credential)
-	}
-	return cmp.Or(c.StoreSecret, c.AccessToken)
-}
+func (c Config) identifies() bool { return c.Chat != ChatOff && c.Chat != ChatAnonymous }
 
 // withDefaults gives the fields that stand at zero their documented meaning, as
 // far as this package is concerned: RenderBudget is package middleware's.
 func (c Config) withDefaults() Config {
-	c.Region = cmp.Or(c.Region, defaultRegion)
+	c.Region = cmp.Or(c.Region, regionOf(c.AccessToken.Reveal()), defaultRegion)
 	c.APIURL = cmp.Or(strings.TrimSuffix(c.APIURL, "/"), defaultAPIURL)
 	c.APIVersion = cmp.Or(c.APIVersion, defaultAPIVersion)
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
@@ -158,7 +156,21 @@ var (
 	apiVersions = regexp.MustCompile(`^(v3|conversations-v3|20[0-9]{2}-(0[1-9]|1[0-2]))$`)
 )
 
-const minSecretLength = 32
+const (
+	minSecretLength = 32
+	maxTimeout      = flightLimit // a call that goes on after its flight serves nobody
+)
+
+// regionOf is the region that token names, if it is one that this package knows.
+func regionOf(token string) string {
+	if region := credential.Region(token); slices.Contains(regions, region) {
+		return region
+	}
+	return ""
+}
+
+// isStoreSecret reports whether s is as long as the seal of records needs it.
+func isStoreSecret(s Secret) bool { return len(strings.TrimSpace(s.Reveal())) >= minSecretLength }
 
 func (c Config) problems() (errs []error) {
 	check := func(ok bool, variable, problem string) {
@@ -167,27 +179,23 @@ func (c Config) problems() (errs []error) {
 		}
 	}
 	d := c.withDefaults()
-	check(c.AccessToken == "" || headerSafe(string(c.AccessToken)), "HUBSPOT_ACCESS_TOKEN", "has spaces, line ends or other characters that no access token has")
-	check(c.AccessToken == "" || c.AccessTokenFile == "", "HUBSPOT_ACCESS_TOKEN_FILE", "is set together with HUBSPOT_ACCESS_TOKEN: choose one")
+	if !c.AccessToken.IsZero() {
+		token, err := credential.Clean(c.AccessToken.Reveal())
+		check(err == nil, "HUBSPOT_ACCESS_TOKEN", fmt.Sprint(err))
+		region := cmp.Or(regionOf(token), d.Region)
+		check(region == d.Region || !slices.Contains(regions, d.Region), "HUBSPOT_REGION", "is "+d.Region+", but the access token is of "+region)
+	}
+	check(c.AccessToken.IsZero() || c.AccessTokenFile == "", "HUBSPOT_ACCESS_TOKEN_FILE", "is set together with HUBSPOT_ACCESS_TOKEN: choose one")
 	check(c.PortalID == "" || digits.MatchString(c.PortalID), "HUBSPOT_PORTAL_ID", "has to be digits only (the Hub ID)")
 	check(slices.Contains(regions, d.Region), "HUBSPOT_REGION", "has to be one of "+strings.Join(regions, ", "))
 	check(isAPIURL(d.APIURL), "HUBSPOT_API_URL", "has to be an https URL without user, query or fragment (http only to loopback)")
 	check(apiVersions.MatchString(d.APIVersion), "HUBSPOT_API_VERSION", "has to be a version like 2026-03, v3 or conversations-v3")
-	check(c.Timeout >= 0, "HUBSPOT_TIMEOUT", "must not be negative")
+	check(c.Timeout >= 0 && c.Timeout <= maxTimeout, "HUBSPOT_TIMEOUT", "has to be from 0 to 10s")
 	check(c.RenderBudget >= 0, "HUBSPOT_RENDER_BUDGET", "must not be negative")
 	check(c.LoaderURL == "" || isLoaderURL(c.LoaderURL), "HUBSPOT_LOADER_URL", "has to be an http or https URL without user, query or fragment")
 	check(slices.Contains(chats, d.Chat), "HUBSPOT_CHAT", "has to be one of "+strings.Join(chats, ", "))
-	check(c.StoreSecret == "" || len(c.StoreSecret) >= minSecretLength, "HUBSPOT_STORE_SECRET", "has to have at least 32 characters")
+	check(c.StoreSecret.IsZero() || isStoreSecret(c.StoreSecret), "HUBSPOT_STORE_SECRET", "has to have at least 32 characters")
 	return errs
-}
-
-func headerSafe(credential string) bool {
-	for _, b := range []byte(credential) {
-		if b <= ' ' || b >= 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 func isAPIURL(s string) bool {
@@ -226,23 +234,11 @@ func envErrors(err error) (errs []error) {
 			continue
 		}
 		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
-		errs = append(errs, fmt.Errorf("hubspot: %s has to be a duration such as 300ms or 3s", field.Tag.Get("env")))
+		form := "a duration such as 300ms or 3s"
+		if field.Type.Kind() == reflect.Bool {
+			form = "true or false"
+		}
+		errs = append(errs, fmt.Errorf("hubspot: %s has to be %s", field.Tag.Get("env"), form))
 	}
 	return errs
-}
-
-func readCredential(file string) (string, error) {
-	content, err := os.ReadFile(file)
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err // without the path: it may be the token itself, put into the wrong variable
-	}
-	if err != nil {
-		return "", fmt.Errorf("hubspot: HUBSPOT_ACCESS_TOKEN_FILE cannot be read: %w", err)
-	}
-	credential := strings.TrimSpace(string(content))
-	if credential == "" || !headerSafe(credential) {
-		return "", errors.New("hubspot: HUBSPOT_ACCESS_TOKEN_FILE does not hold an access token")
-	}
-	return credential, nil
 }

@@ -78,10 +78,10 @@ func TestConfigFromEnvProblems(t *testing.T) {
 		"portal with letters":    {with(map[string]string{"HUBSPOT_PORTAL_ID": "12a45"}), []string{"HUBSPOT_PORTAL_ID"}},
 		"portal as a path":       {with(map[string]string{"HUBSPOT_PORTAL_ID": "../1"}), []string{"HUBSPOT_PORTAL_ID"}},
 		"portal with a line end": {with(map[string]string{"HUBSPOT_PORTAL_ID": "123\n"}), []string{"HUBSPOT_PORTAL_ID"}},
-		"region eu1":             {with(map[string]string{"HUBSPOT_REGION": "eu1"}), nil},
-		"region na2":             {with(map[string]string{"HUBSPOT_REGION": "na2"}), nil},
-		"region na3":             {with(map[string]string{"HUBSPOT_REGION": "na3"}), nil},
-		"region ap1":             {with(map[string]string{"HUBSPOT_REGION": "ap1"}), nil},
+		"region eu1":             {with(map[string]string{"HUBSPOT_REGION": "eu1", "HUBSPOT_ACCESS_TOKEN": "CI-of-oauth"}), nil},
+		"region na2":             {with(map[string]string{"HUBSPOT_REGION": "na2", "HUBSPOT_ACCESS_TOKEN": "CI-of-oauth"}), nil},
+		"region na3":             {with(map[string]string{"HUBSPOT_REGION": "na3", "HUBSPOT_ACCESS_TOKEN": "CI-of-oauth"}), nil},
+		"region ap1":             {with(map[string]string{"HUBSPOT_REGION": "ap1", "HUBSPOT_ACCESS_TOKEN": "CI-of-oauth"}), nil},
 		"region na1":             {with(map[string]string{"HUBSPOT_REGION": "na1"}), nil},
 		"unknown region":         {with(map[string]string{"HUBSPOT_REGION": "mars1"}), []string{"HUBSPOT_REGION"}},
 		"region as a host":       {with(map[string]string{"HUBSPOT_REGION": "x.evil.example/"}), []string{"HUBSPOT_REGION"}},
@@ -122,13 +122,13 @@ func TestConfigFromEnvProblems(t *testing.T) {
 		"file is a directory":    {with(map[string]string{"HUBSPOT_ACCESS_TOKEN_FILE": t.TempDir()}, "HUBSPOT_ACCESS_TOKEN"), []string{"HUBSPOT_ACCESS_TOKEN_FILE"}},
 		"token and file":         {with(map[string]string{"HUBSPOT_ACCESS_TOKEN_FILE": twoLines}), []string{"HUBSPOT_ACCESS_TOKEN_FILE", "HUBSPOT_ACCESS_TOKEN_FILE"}},
 		"everything": {map[string]string{
-			"HUBSPOT_ACCESS_TOKEN": secretCredential + " ", "HUBSPOT_ACCESS_TOKEN_FILE": missing, "HUBSPOT_PORTAL_ID": secretCredential,
+			"HUBSPOT_ACCESS_TOKEN": "Bearer " + secretCredential, "HUBSPOT_ACCESS_TOKEN_FILE": missing, "HUBSPOT_PORTAL_ID": secretCredential,
 			"HUBSPOT_REGION": secretCredential, "HUBSPOT_API_URL": secretCredential, "HUBSPOT_API_VERSION": secretCredential,
 			"HUBSPOT_TIMEOUT": secretCredential, "HUBSPOT_RENDER_BUDGET": secretCredential, "HUBSPOT_LOADER_URL": secretCredential,
-			"HUBSPOT_CHAT": secretCredential, "HUBSPOT_STORE_SECRET": secretCredential[:31],
+			"HUBSPOT_CHAT": secretCredential, "HUBSPOT_STORE_SECRET": secretCredential[:31], "HUBSPOT_DEBUG": secretCredential,
 		}, []string{
 			"HUBSPOT_ACCESS_TOKEN", "HUBSPOT_ACCESS_TOKEN_FILE", "HUBSPOT_ACCESS_TOKEN_FILE", "HUBSPOT_API_URL", "HUBSPOT_API_VERSION",
-			"HUBSPOT_CHAT", "HUBSPOT_LOADER_URL", "HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "HUBSPOT_RENDER_BUDGET", "HUBSPOT_STORE_SECRET", "HUBSPOT_TIMEOUT",
+			"HUBSPOT_CHAT", "HUBSPOT_DEBUG", "HUBSPOT_LOADER_URL", "HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "HUBSPOT_RENDER_BUDGET", "HUBSPOT_STORE_SECRET", "HUBSPOT_TIMEOUT",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestAccessTokenInsteadOfItsFile(t *testing.T) {
 
 func TestConfigFromEnvReadsEveryVariable(t *testing.T) {
 	environment(t, map[string]string{
-		"HUBSPOT_ACCESS_TOKEN":  secretCredential,
+		"HUBSPOT_ACCESS_TOKEN":  strings.Replace(secretCredential, "na1", "eu1", 1),
 		"HUBSPOT_PORTAL_ID":     "12345678",
 		"HUBSPOT_REGION":        "eu1",
 		"HUBSPOT_API_URL":       "https://api-eu1.hubapi.com",
@@ -180,18 +180,19 @@ func TestConfigFromEnvReadsEveryVariable(t *testing.T) {
 		"HUBSPOT_LOADER_URL":    "https://cdn.example.com",
 		"HUBSPOT_CHAT":          "anonymous",
 		"HUBSPOT_STORE_SECRET":  "0123456789abcdef0123456789abcdef",
+		"HUBSPOT_DEBUG":         "true",
 	})
 	got, err := hubspot.ConfigFromEnv()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := hubspot.Config{
-		AccessToken: secretCredential, PortalID: "12345678", Region: "eu1", APIURL: "https://api-eu1.hubapi.com", APIVersion: "2025-09",
+		AccessToken: hubspot.NewSecret(strings.Replace(secretCredential, "na1", "eu1", 1)), PortalID: "12345678", Region: "eu1", APIURL: "https://api-eu1.hubapi.com", APIVersion: "2025-09",
 		Timeout: 2 * time.Second, RenderBudget: 150 * time.Millisecond, LoaderURL: "https://cdn.example.com", Chat: "anonymous",
-		StoreSecret: "0123456789abcdef0123456789abcdef",
+		StoreSecret: hubspot.NewSecret("0123456789abcdef0123456789abcdef"), Debug: true,
 	}
-	if got != want { // cmp would print the secrets
-		t.Errorf("got %+v, want %+v", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -229,7 +230,7 @@ func TestAPIVersionPaths(t *testing.T) {
 		for _, slash := range []string{"", "/"} {
 			s := hubspottest.NewServer(t)
 			environment(t, map[string]string{
-				"HUBSPOT_ACCESS_TOKEN": hubspottest.AccessToken, "HUBSPOT_PORTAL_ID": hubspottest.PortalID,
+				"HUBSPOT_ACCESS_TOKEN": hubspottest.AccessToken.Reveal(), "HUBSPOT_PORTAL_ID": hubspottest.PortalID,
 				"HUBSPOT_API_URL": s.URL + slash, "HUBSPOT_API_VERSION": version,
 			})
 			cfg, err := hubspot.ConfigFromEnv()

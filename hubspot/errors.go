@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +20,8 @@ var (
 	// Unless ErrMissingScope matches too, the account's plan is the likely
 	// reason: visitor identification needs Professional or Enterprise.
 	ErrForbidden = errors.New("hubspot: the account may not identify visitors")
-	// ErrMissingScope: the access token lacks a scope (403 MISSING_SCOPES); see
-	// APIError.RequiredScopes. ErrForbidden matches too.
+	// ErrMissingScope: the access token lacks a scope (403 MISSING_SCOPES), which
+	// APIError.Details names. ErrForbidden matches too.
 	ErrMissingScope = errors.New("hubspot: the access token lacks a scope")
 	// ErrRateLimited: the account made too many calls (429).
 	ErrRateLimited = errors.New("hubspot: too many calls")
@@ -39,45 +41,55 @@ var (
 	ErrCoolingDown = errors.New("hubspot: not asked for now")
 )
 
-// statusMigrating is what HubSpot answers while it moves an account to another
-// data centre.
-const statusMigrating = 477
+// Statuses of HubSpot's own.
+const (
+	statusMigrating   = 477 // the account is being moved to another data centre
+	statusWrongHublet = 488 // the account lives in another data centre
+)
 
 // APIError is an answer of HubSpot's API other than success. Its fields are for
 // the operator: never show them to a visitor. Everything but StatusCode is
-// optional in HubSpot's answers.
+// optional in HubSpot's answers. No field contains what was sent: the names are
+// kept only as far as they are plain identifiers, and Message, HubSpot's words,
+// only of a 401, 403, 429 or 5xx, shortened, and as [redacted] where they could
+// quote something.
 type APIError struct {
-	StatusCode     int           // HTTP status
-	Category       string        // such as MISSING_SCOPES
-	Message        string        // HubSpot's words, shortened; [redacted] with a 400 and where they quote the e-mail or the credential
-	CorrelationID  string        // what HubSpot's support asks for
-	Policy         string        // of a 429: which limit, such as TEN_SECONDLY_ROLLING or DAILY
-	RequiredScopes []string      // of a MISSING_SCOPES
-	RetryAfter     time.Duration // what HubSpot asked to wait; 0 if it did not
+	StatusCode    int           // HTTP status
+	Category      string        // such as MISSING_SCOPES
+	Message       string        // HubSpot's words
+	CorrelationID string        // what HubSpot's support asks for
+	Policy        string        // of a 429: which limit, such as TEN_SECONDLY_ROLLING or DAILY
+	Details       []string      // names in the answer: codes, properties, required scopes, the right data centre
+	RetryAfter    time.Duration // what HubSpot asked to wait; 0 if it did not
+	Limit         *RateLimit    // the account's burst limit; nil if the answer did not tell
+}
+
+// RateLimit is the account's burst limit as the headers of an answer tell it.
+type RateLimit struct {
+	Max, Remaining int           // calls in any Interval
+	Interval       time.Duration // at most a minute
 }
 
 func (e *APIError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "hubspot: the API answered %d", e.StatusCode)
-	for _, part := range []string{e.Category, e.Policy} {
-		if part != "" {
-			b.WriteString(" " + part)
+	if e == nil {
+		return "hubspot: no answer of the API"
+	}
+	text := strings.TrimSpace(fmt.Sprintf("hubspot: the API answered %d %s", e.StatusCode, strings.TrimSpace(e.Category+" "+e.Policy)))
+	for _, part := range []struct{ before, what, after string }{
+		{": ", e.Message, ""}, {" (", strings.Join(e.Details, ", "), ")"}, {" (correlation id ", e.CorrelationID, ")"},
+	} {
+		if part.what != "" {
+			text += part.before + part.what + part.after
 		}
 	}
-	if e.Message != "" {
-		b.WriteString(": " + e.Message)
-	}
-	if len(e.RequiredScopes) > 0 {
-		b.WriteString(" (required: " + strings.Join(e.RequiredScopes, ", ") + ")")
-	}
-	if e.CorrelationID != "" {
-		b.WriteString(" (correlation id " + e.CorrelationID + ")")
-	}
-	return b.String()
+	return text
 }
 
 // Is matches the sentinel errors of this package.
 func (e *APIError) Is(target error) bool {
+	if e == nil {
+		return false
+	}
 	switch target {
 	case ErrUnauthorized:
 		return e.StatusCode == http.StatusUnauthorized
@@ -97,75 +109,89 @@ func (e *APIError) Is(target error) bool {
 	return false
 }
 
-// maxMessage is how much of HubSpot's words is kept for the operator.
-const maxMessage = 300
-
 // newAPIError reads what there is in an error answer. The body may be HTML from
 // an edge server, cut short or empty; private are strings that no error text may
 // contain.
-func newAPIError(res *http.Response, body []byte, private ...string) *APIError {
-	e := &APIError{StatusCode: res.StatusCode, RetryAfter: retryAfter(res)}
+func newAPIError(res *http.Response, body []byte, private []string) *APIError {
+	e := &APIError{StatusCode: res.StatusCode, RetryAfter: retryAfter(res), Limit: rateLimit(res.Header)}
 	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &fields) != nil {
-		return e
+	_ = json.Unmarshal(body, &fields) // no JSON: no fields
+	first := func(name string) string { return strings.Join(identifiers(fields[name], private, 1), "") }
+	e.Category, e.CorrelationID, e.Policy = first("category"), first("correlationId"), first("policyName")
+	var message string
+	switch status := res.StatusCode; {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusTooManyRequests, status >= 500:
+		_ = json.Unmarshal(fields["message"], &message)
+		e.Message = presentable(message, private)
 	}
-	text := func(name string) string {
-		var s string
-		if json.Unmarshal(fields[name], &s) != nil {
-			return ""
-		}
-		return presentable(s, private)
-	}
-	e.Category = text("category")
-	e.Message = text("message")
-	if e.StatusCode == http.StatusBadRequest && e.Message != "" {
-		e.Message = redacted // it is about the visitor, and quotes what was sent in ways not to be foreseen
-	}
-	e.CorrelationID = text("correlationId")
-	e.Policy = text("policyName")
-	var details []struct {
-		Context map[string]oneOrMore `json:"context"`
-	}
-	// Best effort: a part that has another shape leaves the rest readable.
+	var details []map[string]json.RawMessage
 	_ = json.Unmarshal(fields["errors"], &details)
-	for _, d := range details {
-		for _, scope := range d.Context["requiredGranularScopes"] {
-			e.RequiredScopes = append(e.RequiredScopes, presentable(scope, private))
+	for _, detail := range append(details, fields) {
+		var context map[string]json.RawMessage
+		_ = json.Unmarshal(detail["context"], &context)
+		for _, raw := range []json.RawMessage{
+			detail["code"], detail["subCategory"], context["propertyName"], context["requiredGranularScopes"], detail["correctHublet"], context["correctHublet"],
+		} {
+			e.Details = append(e.Details, identifiers(raw, private, maxDetails-len(e.Details))...)
 		}
 	}
 	return e
 }
 
-// oneOrMore is a context value in HubSpot's errors: a string or a list of them.
-type oneOrMore []string
+// How much is kept of an answer, for the operator.
+const (
+	maxMessage = 300
+	maxDetails = 10
+)
 
-func (o *oneOrMore) UnmarshalJSON(data []byte) error {
+var identifier = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
+
+// identifiers are the plain names in raw, which in HubSpot's errors is a string
+// or a list of them; at most limit.
+func identifiers(raw json.RawMessage, private []string, limit int) (names []string) {
 	var one string
-	if json.Unmarshal(data, &one) == nil {
-		*o = oneOrMore{one}
-		return nil
-	}
 	var more []string
-	_ = json.Unmarshal(data, &more) // anything else is of no use here
-	*o = more
-	return nil
-}
-
-// presentable makes HubSpot's words fit for a log line. Words that quote the
-// visitor or the credential are withheld whole: redacting them letter by letter
-// would miss another spelling.
-func presentable(s string, private []string) string {
-	folded := strings.ToLower(s)
-	for _, p := range private {
-		if p != "" && strings.Contains(folded, strings.ToLower(p)) {
-			return redacted
+	if json.Unmarshal(raw, &one) == nil {
+		more = []string{one}
+	} else {
+		_ = json.Unmarshal(raw, &more)
+	}
+	for _, name := range more {
+		if len(names) < limit && identifier.MatchString(name) && !quotes(name, private) {
+			names = append(names, name)
 		}
 	}
-	s = strings.ToValidUTF8(s, "")
-	if len(s) > maxMessage {
-		s = strings.ToValidUTF8(s[:maxMessage], "") + "…"
+	return names
+}
+
+var plain = regexp.MustCompile(`^[ -~]*$`)
+
+// presentable makes HubSpot's words fit for a log line. Words that could quote
+// the visitor or the credential, in whatever spelling, are withheld whole.
+func presentable(message string, private []string) string {
+	if !plain.MatchString(message) || strings.ContainsAny(message, `@%&\`) || quotes(message, private) {
+		return redacted
 	}
-	return s
+	if len(message) > maxMessage {
+		message = message[:maxMessage] + "…"
+	}
+	return message
+}
+
+func quotes(text string, private []string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(private, func(p string) bool { return p != "" && strings.Contains(text, strings.ToLower(p)) })
+}
+
+// rateLimit is what the headers of an answer tell; nil where they do not.
+func rateLimit(h http.Header) *RateLimit {
+	limit, err1 := strconv.Atoi(h.Get("X-HubSpot-RateLimit-Max"))
+	remaining, err2 := strconv.Atoi(h.Get("X-HubSpot-RateLimit-Remaining"))
+	interval := burstInterval(h)
+	if err1 != nil || err2 != nil || limit <= 0 || remaining < 0 || interval <= 0 {
+		return nil
+	}
+	return &RateLimit{limit, remaining, interval}
 }
 
 // retryAfter is the wait that an answer asks for: Retry-After, which HubSpot

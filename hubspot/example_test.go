@@ -66,7 +66,7 @@ func ExampleAPIError() {
 	_, err = client.CreateToken(context.Background(), hubspot.Visitor{Email: "ada@example.com", EmailVerified: true})
 	var api *hubspot.APIError
 	if errors.As(err, &api) {
-		fmt.Println(api.StatusCode, api.Category, api.RequiredScopes)
+		fmt.Println(api.StatusCode, api.Category, api.Details)
 	}
 	fmt.Println(errors.Is(err, hubspot.ErrMissingScope))
 	// Output:
@@ -80,7 +80,7 @@ func ExampleWithCredential() {
 	emulated := hubspottest.New()
 	defer emulated.Close()
 
-	fromVault := func(context.Context) (string, error) { return hubspottest.AccessToken, nil }
+	fromVault := func(context.Context) (string, error) { return hubspottest.AccessToken.Reveal(), nil }
 	client, err := hubspot.NewClient(hubspot.Config{}, hubspot.WithCredential(fromVault), hubspot.WithHTTPClient(emulated.Client()))
 	if err != nil {
 		fmt.Println(err)
@@ -94,7 +94,7 @@ func ExampleWithCredential() {
 
 // Tokens and credentials do not get into logs.
 func ExampleSecret() {
-	cfg := hubspot.Config{AccessToken: "pat-na1-0123", PortalID: "12345678"}
+	cfg := hubspot.Config{AccessToken: hubspot.NewSecret("pat-na1-0123"), PortalID: "12345678"}
 	data, _ := json.Marshal(map[string]any{"token": cfg.AccessToken})
 	fmt.Printf("%v %q %s\n", cfg.AccessToken, cfg.AccessToken, data)
 	// Output:

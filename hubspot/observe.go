@@ -40,164 +40,138 @@ type Event struct {
 
 // Stats counts what a [Tokens] did since it was made.
 type Stats struct {
-	Hits        int64 // fresh tokens served from memory
-	StaleHits   int64 // aging tokens served from memory while a renewal was due
-	Misses      int64 // requests for which memory had no token
-	SharedWaits int64 // requests that shared one flight with others
+	Hits      int64 // fresh tokens served from memory
+	StaleHits int64 // aging tokens served from memory while a renewal was due
+	Misses    int64 // requests for which memory had no token
 
 	Minted        int64 // tokens that HubSpot made, renewals included
 	Renewals      int64 // of these, to follow one that ages
 	FailedVisitor int64 // calls refused because of the visitor
-	FailedAccount int64 // calls refused because of credential, scope or plan
+	FailedAccount int64 // calls refused because of credential, scope or region
 	FailedLimit   int64 // calls refused because of the account's limits
 	FailedOutage  int64 // calls lost to trouble at HubSpot or on the way
 	Limited       int64 // calls not made, for want of room at the pace
 
 	GateClosed, GateOpened              int64 // how often the account was left alone, and served again
 	StoreHits, StoreMisses, StoreErrors int64
-	Evictions                           int64 // tokens put out of memory by younger ones
+	Evictions                           int64 // tokens put out of memory for want of room
 	Entries                             int   // tokens in memory now
-}
-
-type counters struct {
-	hits, staleHits, misses, sharedWaits                    atomic.Int64
-	minted, renewals                                        atomic.Int64
-	failedVisitor, failedAccount, failedLimit, failedOutage atomic.Int64
-	limited, gateClosed, gateOpened                         atomic.Int64
-	storeHits, storeMisses, storeErrors                     atomic.Int64
 }
 
 // Stats is a reading of the counters. They are read one after the other.
 func (t *Tokens) Stats() Stats {
-	c := &t.stats
-	return Stats{
-		Hits: c.hits.Load(), StaleHits: c.staleHits.Load(), Misses: c.misses.Load(), SharedWaits: c.sharedWaits.Load(),
-		Minted: c.minted.Load(), Renewals: c.renewals.Load(),
-		FailedVisitor: c.failedVisitor.Load(), FailedAccount: c.failedAccount.Load(),
-		FailedLimit: c.failedLimit.Load(), FailedOutage: c.failedOutage.Load(),
-		Limited: c.limited.Load(), GateClosed: c.gateClosed.Load(), GateOpened: c.gateOpened.Load(),
-		StoreHits: c.storeHits.Load(), StoreMisses: c.storeMisses.Load(), StoreErrors: c.storeErrors.Load(),
-		Evictions: t.cache.Evictions(), Entries: t.cache.Len(),
-	}
+	t.mu.Lock()
+	stats := t.rare
+	t.mu.Unlock()
+	stats.Hits, stats.StaleHits, stats.Misses = t.hits.Load(), t.staleHits.Load(), t.misses.Load()
+	stats.Evictions, stats.Entries = t.cache.Evictions(), t.cache.Len()
+	return stats
 }
 
-// observer is the part of Tokens that counts, logs and calls back.
+// observer counts, logs and calls back. Whatever the application's functions do
+// in it, the visitor does not pay for it.
 type observer struct {
-	stats    counters
 	logger   *slog.Logger
 	callback func(Event)
+	name     func(key string) string // what a visitor is called outside of this process
+
+	hits, staleHits, misses atomic.Int64
 
 	mu     sync.Mutex
+	rare   Stats                // what is counted beside these
 	logged map[string]time.Time // when each kind of problem was last logged
 }
 
-func (t *Tokens) emit(e Event) {
-	if t.callback == nil {
+func (o *observer) count(what func(*Stats)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	what(&o.rare)
+}
+
+// note counts an event and tells the Observer of it.
+func (o *observer) note(e Event, what func(*Stats)) {
+	o.count(what)
+	if o.callback == nil {
 		return
 	}
-	// Some events happen on goroutines where a panic would end the process.
 	defer func() {
 		if p := recover(); p != nil {
-			t.logOnce(slog.LevelError, "observer", "hubspot: the Observer panicked", slog.String("panic", fmt.Sprintf("%T", p)))
+			o.logOnce(slog.LevelError, "observer", "hubspot: the Observer panicked", slog.String("panic", fmt.Sprintf("%T", p)))
 		}
 	}()
-	t.callback(e)
+	o.callback(e)
 }
 
-func (t *Tokens) minted(key string, renewal bool, took time.Duration, err error) {
-	e := Event{Kind: EventMinted, Visitor: t.sealer.Name(key), Duration: took, Err: err}
-	switch {
-	case err != nil:
-		e.Kind = EventFailed
-		t.failed(e)
-	case renewal:
-		e.Kind = EventRenewed
-		t.stats.renewals.Add(1)
-		fallthrough
-	default:
-		t.stats.minted.Add(1)
-		t.logger.LogAttrs(context.Background(), slog.LevelDebug, "hubspot: token "+string(e.Kind), visitorAttr(e), slog.Duration("took", took))
-	}
-	t.emit(e)
-}
-
-func (t *Tokens) failed(e Event) {
-	level, message := slog.LevelWarn, "hubspot: HubSpot is in trouble or cannot be reached; visitors without a token chat anonymously"
-	c := classify(e.Err)
-	switch c {
-	case classNone:
+// called is for a call that was made; closed tells that the gate is, after it.
+func (o *observer) called(key string, kind EventKind, said verdict, closed bool, took time.Duration, err error) {
+	e := Event{Kind: kind, Visitor: o.name(key), Duration: took, Err: err}
+	if err == nil {
+		o.log(slog.LevelDebug, "hubspot: token "+string(kind), visitorAttr(e), slog.Duration("took", took))
+		o.note(e, func(s *Stats) {
+			s.Minted++
+			if kind == EventRenewed {
+				s.Renewals++
+			}
+		})
 		return
-	case classVisitor:
-		t.stats.failedVisitor.Add(1)
-		message = "hubspot: HubSpot does not accept a visitor, who chats anonymously"
-	case classAccount:
-		t.stats.failedAccount.Add(1)
-		level, message = slog.LevelError, accountAdvice(e.Err)
-	case classLimit:
-		t.stats.failedLimit.Add(1)
-		message = "hubspot: the account's calls are used up; visitors without a token chat anonymously"
-		if errors.Is(e.Err, ErrDailyLimit) {
-			level = slog.LevelError
-		}
-	case classOutage:
-		t.stats.failedOutage.Add(1)
 	}
-	t.logOnce(level, string(c), message, visitorAttr(e), slog.Any("error", e.Err), slog.Duration("took", e.Duration))
-}
-
-// accountAdvice is what the operator can do about a refusal.
-func accountAdvice(err error) string {
-	switch {
-	case errors.Is(err, ErrUnauthorized):
-		return "hubspot: HubSpot does not accept the access token: check HUBSPOT_ACCESS_TOKEN"
-	case errors.Is(err, ErrMissingScope):
-		return "hubspot: the access token lacks a scope: give the private app conversations.visitor_identification.tokens.create"
-	case errors.Is(err, ErrForbidden):
-		return "hubspot: HubSpot refuses to identify visitors: most likely the account's plan, which has to be Professional or Enterprise"
+	level := slog.LevelWarn
+	if said.class == classAccount || said.class == classVisitor && closed || errors.Is(err, ErrDailyLimit) {
+		level = slog.LevelError // it needs the operator
 	}
-	return "hubspot: HubSpot does not understand the token call: check HUBSPOT_API_URL and HUBSPOT_API_VERSION"
+	o.logOnce(level, string(said.class), "hubspot: "+said.advice+"; visitors without a token chat anonymously",
+		visitorAttr(e), slog.Any("error", err), slog.Duration("took", took))
+	e.Kind = EventFailed
+	o.note(e, func(s *Stats) {
+		*map[class]*int64{classVisitor: &s.FailedVisitor, classAccount: &s.FailedAccount, classLimit: &s.FailedLimit, classOutage: &s.FailedOutage}[said.class]++
+	})
 }
 
-func (t *Tokens) limited(key string) {
-	e := Event{Kind: EventLimited, Visitor: t.sealer.Name(key)}
-	t.stats.limited.Add(1)
-	t.logger.LogAttrs(context.Background(), slog.LevelDebug, "hubspot: no room for a call at this pace", visitorAttr(e))
-	t.emit(e)
+func (o *observer) limited(key string) {
+	e := Event{Kind: EventLimited, Visitor: o.name(key)}
+	o.log(slog.LevelDebug, "hubspot: no room for a call at this pace", visitorAttr(e))
+	o.note(e, func(s *Stats) { s.Limited++ })
 }
 
-func (t *Tokens) gateChanged(open bool) {
+func (o *observer) gateChanged(open bool) {
 	e := Event{Kind: EventGateClosed}
-	count := &t.stats.gateClosed
 	if open {
-		e.Kind, count = EventGateOpened, &t.stats.gateOpened
+		e.Kind = EventGateOpened
 	}
-	count.Add(1)
-	t.logger.LogAttrs(context.Background(), slog.LevelDebug, "hubspot: "+string(e.Kind))
-	t.emit(e)
+	o.log(slog.LevelDebug, "hubspot: "+string(e.Kind))
+	o.note(e, func(s *Stats) {
+		if open {
+			s.GateOpened++
+		} else {
+			s.GateClosed++
+		}
+	})
 }
 
-func (t *Tokens) storeFailed(key string, err error) {
-	e := Event{Kind: EventStoreFailed, Visitor: t.sealer.Name(key), Err: err}
-	t.stats.storeErrors.Add(1)
-	t.logOnce(slog.LevelWarn, "store", "hubspot: the shared store failed; tokens are kept in memory only", slog.Any("error", err))
-	t.emit(e)
+func (o *observer) storeFailed(key string, err error) {
+	o.logOnce(slog.LevelWarn, "store", "hubspot: the shared store failed; tokens are kept in memory only", slog.Any("error", err))
+	o.note(Event{Kind: EventStoreFailed, Visitor: o.name(key), Err: err}, func(s *Stats) { s.StoreErrors++ })
 }
 
-// logOnce logs a problem of a kind at most once a minute, and at Debug level in
-// between.
-func (t *Tokens) logOnce(level slog.Level, kind, message string, attrs ...slog.Attr) {
+// logOnce logs a problem of a kind at most once a minute at its level, and at
+// Debug level in between.
+func (o *observer) logOnce(level slog.Level, kind, message string, attrs ...slog.Attr) {
 	now := time.Now()
-	t.mu.Lock()
-	if last, ok := t.logged[kind]; ok && now.Sub(last) < time.Minute {
+	kind += level.String()
+	o.mu.Lock()
+	if last, ok := o.logged[kind]; ok && now.Sub(last) < time.Minute {
 		level = slog.LevelDebug
 	} else {
-		if t.logged == nil {
-			t.logged = make(map[string]time.Time)
-		}
-		t.logged[kind] = now
+		o.logged[kind] = now
 	}
-	t.mu.Unlock()
-	t.logger.LogAttrs(context.Background(), level, message, attrs...)
+	o.mu.Unlock()
+	o.log(level, message, attrs...)
+}
+
+// log does nothing where the application's handler panics.
+func (o *observer) log(level slog.Level, message string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
+	o.logger.LogAttrs(context.Background(), level, message, attrs...)
 }
 
 func visitorAttr(e Event) slog.Attr { return slog.String("visitor", e.Visitor[:16]) }

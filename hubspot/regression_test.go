@@ -131,7 +131,7 @@ func TestInvalidateForClientThatLeft(t *testing.T) {
 		server := hubspottest.New()
 		defer server.Close()
 		store := &mapStore{map[string][]byte{}}
-		s := newSite(t, server, hubspot.TokensConfig{Store: store, StoreSecret: "0123456789abcdef0123456789abcdef"})
+		s := newSite(t, server, hubspot.TokensConfig{Store: store, StoreSecret: hubspot.NewSecret("0123456789abcdef0123456789abcdef")})
 		if !s.view(visitorNo(0)) {
 			t.Fatal("anonymous")
 		}
@@ -148,8 +148,8 @@ func TestInvalidateForClientThatLeft(t *testing.T) {
 	})
 }
 
-// Two replicas with different margins, during a deploy: a record of a short-lived
-// token has no life that the second could use.
+// Two replicas with different margins, during a deploy: of a record of a
+// short-lived token the margin is a quarter.
 func TestStoreRecordShorterThanTheMargin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &mapStore{map[string][]byte{}}
@@ -164,7 +164,7 @@ func TestStoreRecordShorterThanTheMargin(t *testing.T) {
 		})
 		replica := func(margin time.Duration) *hubspot.Tokens {
 			tokens, err := hubspot.NewTokens(creator, hubspot.TokensConfig{
-				Margin: margin, Store: store, StoreSecret: "0123456789abcdef0123456789abcdef", Logger: slog.New(slog.DiscardHandler),
+				Account: "1", Margin: margin, Store: store, StoreSecret: hubspot.NewSecret("0123456789abcdef0123456789abcdef"), Logger: slog.New(slog.DiscardHandler),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -179,12 +179,21 @@ func TestStoreRecordShorterThanTheMargin(t *testing.T) {
 			t.Fatalf("%d records, want 1", len(store.records))
 		}
 		short = false
+		time.Sleep(20 * time.Minute)
 		token, err := replica(2*time.Hour).Token(t.Context(), visitorNo(0))
 		if err != nil {
 			t.Fatal(err)
 		}
+		if token.Reveal() == "long-lived" {
+			t.Error("the record was not used although two thirds of its life are left")
+		}
+		time.Sleep(26 * time.Minute)
+		token, err = replica(2*time.Hour).Token(t.Context(), visitorNo(0))
+		if err != nil {
+			t.Fatal(err)
+		}
 		if token.Reveal() != "long-lived" {
-			t.Error("the record was used although less than the margin is left")
+			t.Error("the record was used although less than a quarter of its life is left")
 		}
 		synctest.Wait()
 	})

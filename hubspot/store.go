@@ -24,21 +24,23 @@ type Store interface {
 	Delete(ctx context.Context, key string) error
 }
 
-// How long a Store may take, and when it is left alone.
+// How long a Store may take, how many of its calls are under way, and when it is
+// left alone. Calls that outlast their context keep their place, so that a dead
+// Store holds no more goroutines than there are places.
 const (
 	storeReadLimit   = 100 * time.Millisecond
 	storeWriteLimit  = 250 * time.Millisecond
+	storeMaxCalls    = 128
 	storeMaxFailures = 5
 	storeRest        = 5 * time.Second
 )
 
-// errStoreResting is the result of calls to a Store that is left alone.
-var errStoreResting = errors.New("hubspot: the store failed repeatedly and is left alone for a moment")
-
-// sharedStore guards a Store: time limits, seal, and a rest after failures.
+// sharedStore guards a Store: time limits, seal, and a rest after failures. A nil
+// one is empty.
 type sharedStore struct {
 	store  Store
 	sealer *seal.Sealer
+	places chan struct{}
 
 	mu        sync.Mutex
 	failures  int // in a row
@@ -54,21 +56,23 @@ type record struct {
 
 const storePrefix = "hubspot-visitor:token:"
 
-// get is the token under name; a zero Token means there is none. A record that
+// get is the token under name; the zero Token means there is none. A record that
 // is damaged, altered or another key's is an error.
-func (s *sharedStore) get(ctx context.Context, name string) (token Token, err error) {
-	type found struct {
-		value []byte
-		ok    bool
+func (s *sharedStore) get(ctx context.Context, name string) (Token, error) {
+	if s == nil || s.resting() {
+		return Token{}, nil
 	}
-	f, err := guarded(ctx, s, storeReadLimit, func(ctx context.Context) (f found, err error) {
-		f.value, f.ok, err = s.store.Get(ctx, storePrefix+name)
-		return f, err
+	sealed, err := counted(ctx, s, storeReadLimit, func(ctx context.Context) ([]byte, error) {
+		value, ok, err := s.store.Get(ctx, storePrefix+name)
+		if !ok {
+			value = nil
+		}
+		return value, err
 	})
-	if err != nil || !f.ok {
+	if err != nil || sealed == nil {
 		return Token{}, err
 	}
-	plain, err := s.sealer.Open(name, f.value)
+	plain, err := s.sealer.Open(name, sealed)
 	if err != nil {
 		return Token{}, err
 	}
@@ -86,11 +90,14 @@ func (s *sharedStore) get(ctx context.Context, name string) (token Token, err er
 }
 
 func (s *sharedStore) set(ctx context.Context, name string, token Token, ttl time.Duration) error {
+	if s.resting() || ttl <= 0 {
+		return nil
+	}
 	plain, err := json.Marshal(record{token.Reveal(), token.Email(), token.IssuedAt().Round(0)})
 	if err != nil {
 		return err
 	}
-	_, err = guarded(ctx, s, storeWriteLimit, func(ctx context.Context) (struct{}, error) {
+	_, err = counted(ctx, s, storeWriteLimit, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.store.Set(ctx, storePrefix+name, s.sealer.Seal(name, plain), ttl)
 	})
 	return err
@@ -105,83 +112,31 @@ func (s *sharedStore) delete(ctx context.Context, name string) error {
 	return err
 }
 
-// guarded is counted, unless the store rests.
-func guarded[V any](ctx context.Context, s *sharedStore, limit time.Duration, call func(context.Context) (V, error)) (v V, err error) {
+func (s *sharedStore) resting() bool {
 	s.mu.Lock()
-	resting := time.Now().Before(s.restUntil)
-	s.mu.Unlock()
-	if resting {
-		return v, errStoreResting
-	}
-	return counted(ctx, s, limit, call)
+	defer s.mu.Unlock()
+	return time.Now().Before(s.restUntil)
 }
 
 // counted calls the store within limit, and counts failures.
-func counted[V any](ctx context.Context, s *sharedStore, limit time.Duration, call func(context.Context) (V, error)) (V, error) {
-	limited, cancel := context.WithTimeout(ctx, limit)
+func counted[V any](ctx context.Context, s *sharedStore, limit time.Duration, call func(context.Context) (V, error)) (v V, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	v, err := flight.Guard(limited, call)
+	select {
+	case s.places <- struct{}{}:
+		v, err = flight.Guard(ctx, func(ctx context.Context) (V, error) {
+			defer func() { <-s.places }()
+			return call(ctx)
+		})
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case err == nil:
+	if err == nil {
 		s.failures = 0
-	case ctx.Err() != nil: // the caller left: that is not the store's failure
-	default:
-		if s.failures++; s.failures >= storeMaxFailures {
-			s.failures, s.restUntil = 0, time.Now().Add(storeRest)
-		}
+	} else if s.failures++; s.failures >= storeMaxFailures {
+		s.failures, s.restUntil = 0, time.Now().Add(storeRest)
 	}
 	return v, err
-}
-
-// fromStore is the token that another replica made, if it is good enough: for a
-// renewal it has to be younger than the old one.
-func (t *Tokens) fromStore(ctx context.Context, key string, v Visitor, old *entry) (*entry, bool) {
-	if t.store == nil {
-		return nil, false
-	}
-	token, err := t.store.get(ctx, t.sealer.Name(key))
-	switch {
-	case errors.Is(err, errStoreResting):
-		return nil, false
-	case err != nil:
-		t.storeFailed(key, err)
-		return nil, false
-	case token.Email() != v.Email:
-		t.stats.storeMisses.Add(1)
-		return nil, false
-	}
-	needed := aging
-	if old != nil {
-		needed = fresh
-	}
-	now := time.Now()
-	e := newEntry(token, now, t.margin)
-	if e.freshness(now, t.margin) < needed {
-		t.stats.storeMisses.Add(1)
-		return nil, false
-	}
-	t.stats.storeHits.Add(1)
-	return e, true
-}
-
-// toStore shares a new token, behind the back of those who wait for it.
-func (t *Tokens) toStore(key string, token Token, generation uint64) {
-	ttl := time.Until(token.ExpiresAt()) - t.margin
-	if t.store == nil || ttl <= 0 {
-		return
-	}
-	go func() {
-		ctx, name := context.Background(), t.sealer.Name(key)
-		err := t.store.set(ctx, name, token, ttl)
-		// An Invalidate since then may have deleted before this wrote, and a write
-		// that was too late for its limit may have been done all the same.
-		if t.cache.Generation(key) != generation {
-			err = t.store.delete(ctx, name)
-		}
-		if err != nil && !errors.Is(err, errStoreResting) {
-			t.storeFailed(key, err)
-		}
-	}()
 }

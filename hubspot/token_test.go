@@ -226,7 +226,7 @@ func TestZeroToken(t *testing.T) {
 const secretCredential = "pat-na1-5ec0e700-0000-4000-8000-0123456789ab"
 
 func TestSecretPrintsAsRedacted(t *testing.T) {
-	secret := hubspot.Secret(secretCredential)
+	secret := hubspot.NewSecret(secretCredential)
 	for _, verb := range verbs {
 		if got := fmt.Sprintf(verb, secret); got != "[redacted]" {
 			t.Errorf("%s: %q", verb, got)
@@ -235,12 +235,12 @@ func TestSecretPrintsAsRedacted(t *testing.T) {
 			t.Errorf("%s of a pointer: %q", verb, got)
 		}
 		// Empty, it tells that nothing is set.
-		if got := fmt.Sprintf(verb, hubspot.Secret("")); got != "" {
+		if got := fmt.Sprintf(verb, hubspot.NewSecret("")); got != "" {
 			t.Errorf("%s of the empty Secret: %q", verb, got)
 		}
 	}
-	if string(secret) != secretCredential {
-		t.Errorf("string: %q", string(secret))
+	if secret.Reveal() != secretCredential {
+		t.Errorf("Reveal: %q", secret.Reveal())
 	}
 	for name, v := range map[string]any{
 		"value":   secret,
@@ -255,7 +255,7 @@ func TestSecretPrintsAsRedacted(t *testing.T) {
 
 func TestConfigPrintsWithoutSecrets(t *testing.T) {
 	const storeSecret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0-store"
-	cfg := hubspot.Config{AccessToken: secretCredential, StoreSecret: storeSecret, PortalID: "12345678"}
+	cfg := hubspot.Config{AccessToken: hubspot.NewSecret(secretCredential), StoreSecret: hubspot.NewSecret(storeSecret), PortalID: "12345678"}
 	for name, v := range map[string]any{"value": cfg, "pointer": &cfg, "slice": []hubspot.Config{cfg}, "field": struct{ Config hubspot.Config }{cfg}} {
 		noLeak(t, name, v, secretCredential)
 		noLeak(t, name, v, storeSecret)

@@ -5,8 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
@@ -27,17 +27,19 @@ type Creator interface {
 // default.
 type TokensConfig struct {
 	// Account tells HubSpot accounts apart where they share a Store: the portal
-	// ID.
+	// ID. Required with a Store.
 	Account string
-	// MaxVisitors bounds how many visitors' tokens are kept in memory; the oldest
-	// goes first. Default 50,000, about 1 KB each.
+	// MaxVisitors bounds how many visitors' tokens are kept in memory; those who
+	// do not come again go first. Default 50,000, about 0.7 KB each.
 	MaxVisitors int
 	// Margin is the least life that a token has left when it is handed out: the
-	// browser uses it later, when the visitor opens the chat. Default 30 minutes.
+	// browser uses it later, when the visitor opens the chat. Default 30 minutes;
+	// of a token with a short life a quarter.
 	Margin time.Duration
 	// CallsPerSecond and Burst bound the calls to HubSpot, over all visitors.
 	// Default 10 and 50: at most 150 in ten seconds, of the 190 that the account
-	// shares among all its integrations.
+	// shares among all its integrations. When less than a fifth of that is left,
+	// no calls are made for a while.
 	CallsPerSecond float64
 	Burst          int
 	// Store shares tokens between replicas. Default none.
@@ -67,16 +69,13 @@ const (
 // It may be used concurrently, and needs no closing: it has no goroutine but
 // those of calls under way, which end by themselves within ten seconds.
 type Tokens struct {
-	creator  Creator
-	account  string
-	margin   time.Duration
-	cache    *tokencache.Cache[*entry]
-	failures *tokencache.Cache[failure]
-	flights  flight.Group[Token]
-	gate     *gate.Gate
-	store    *sharedStore // nil without one
-	sealer   *seal.Sealer
-	observer
+	lives lives
+	// What knows visitors is behind pointers: printers stop there.
+	cache      *tokencache.Cache[entry]
+	flights    *flight.Group[Token]
+	store      *sharedStore // nil without one
+	protection *protection
+	*observer
 }
 
 // NewTokens puts a Tokens in front of creator. Every problem with cfg comes in
@@ -93,28 +92,38 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	check(cfg.Margin >= 0 && cfg.Margin < tokenLife/2, "Margin is negative or more than half of a token's 12 hours")
 	check(cfg.CallsPerSecond >= 0, "CallsPerSecond is negative")
 	check(cfg.Burst >= 0, "Burst is negative")
-	check(cfg.Store == nil || cfg.StoreSecret != "", "a Store needs a StoreSecret (HUBSPOT_STORE_SECRET)")
-	check(cfg.StoreSecret == "" || len(cfg.StoreSecret) >= minSecretLength, "StoreSecret (HUBSPOT_STORE_SECRET) has less than 32 characters")
+	check(cfg.Store == nil || cfg.Account != "", "a Store needs an Account (HUBSPOT_PORTAL_ID): another account's tokens are of no use")
+	check(cfg.Store == nil || !cfg.StoreSecret.IsZero(), "a Store needs a StoreSecret (HUBSPOT_STORE_SECRET)")
+	check(cfg.StoreSecret.IsZero() || isStoreSecret(cfg.StoreSecret), "StoreSecret (HUBSPOT_STORE_SECRET) has less than 32 characters")
 	// Without a shared secret the names in logs only have to tell visitors apart.
-	secret := cmp.Or(string(cfg.StoreSecret), rand.Text()+rand.Text())
-	sealer, err := seal.New([]byte(secret))
+	sealer, err := seal.New([]byte(cmp.Or(cfg.StoreSecret.Reveal(), rand.Text()+rand.Text())))
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
-	limit := cmp.Or(cfg.MaxVisitors, 50_000)
-	t := &Tokens{
-		creator:  creator,
-		account:  cfg.Account,
-		margin:   cmp.Or(cfg.Margin, 30*time.Minute),
-		cache:    tokencache.New[*entry](limit),
-		failures: tokencache.New[failure](limit),
-		sealer:   sealer,
+	account := string(appendPart(nil, cfg.Account))
+	o := &observer{
+		logger:   cmp.Or(cfg.Logger, slog.Default()),
+		callback: cfg.Observer,
+		name:     func(key string) string { return sealer.Name(account + key) },
+		logged:   map[string]time.Time{},
 	}
-	t.observer.logger = cmp.Or(cfg.Logger, slog.Default())
-	t.observer.callback = cfg.Observer
-	t.gate = gate.New(cmp.Or(cfg.CallsPerSecond, 10), cmp.Or(cfg.Burst, 50), t.gateChanged)
+	limit := cmp.Or(cfg.MaxVisitors, 50_000)
+	lives := lives{cmp.Or(cfg.Margin, 30*time.Minute), time.Now()}
+	t := &Tokens{
+		lives:   lives,
+		cache:   tokencache.New(limit, func(e *entry) bool { return e.freshness(lives.instant(time.Now())) == spent }),
+		flights: new(flight.Group[Token]),
+		protection: &protection{
+			creator:  creator,
+			lives:    lives,
+			gate:     gate.New(cmp.Or(cfg.CallsPerSecond, 10), cmp.Or(cfg.Burst, 50), o.gateChanged),
+			refusals: tokencache.New(limit, (*refusal).over),
+			observer: o,
+		},
+		observer: o,
+	}
 	if cfg.Store != nil {
-		t.store = &sharedStore{store: cfg.Store, sealer: sealer}
+		t.store = &sharedStore{store: cfg.Store, sealer: sealer, places: make(chan struct{}, storeMaxCalls)}
 	}
 	return t, nil
 }
@@ -123,7 +132,9 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 //
 // A fresh one is served from memory, past its soft point while a renewal runs in
 // the background. Otherwise HubSpot is asked, once for everybody who waits; ctx
-// ends the wait, not the call, whose result is kept for the next request.
+// ends the wait, not the call, whose result is kept for the next request. A ctx
+// that has already ended never waits: Token answers from memory, or begins the
+// call and returns ctx's error, both at once. The call has none of ctx's values.
 //
 // The error is ErrUnverifiedEmail, a [*VisitorError], ctx's error, what the
 // Creator said, or matches ErrCoolingDown (and what led to it) where HubSpot was
@@ -132,36 +143,110 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 	if !v.EmailVerified {
 		return Token{}, ErrUnverifiedEmail
 	}
-	key := visitorKey(t.account, v)
-	now := time.Now()
-	if e, ok := t.cache.Get(key); ok {
-		switch e.freshness(now, t.margin) {
-		case fresh:
-			t.stats.hits.Add(1)
-			return e.token, nil
-		case aging:
-			t.stats.staleHits.Add(1)
-			if e.claimRenewal(now) {
-				go t.fly(context.WithoutCancel(ctx), key, v, e)
-			}
-			return e.token, nil
-		}
+	key, now := v.key(), t.lives.instant(time.Now())
+	old, state := t.cache.Get(key), spent
+	if old != nil {
+		state = old.freshness(now)
 	}
-	t.stats.misses.Add(1)
-	// The cheap refusals come before any flight: keys in the caches have passed
-	// Validate, others must before they go anywhere.
+	switch state {
+	case fresh:
+		t.hits.Add(1)
+		return old.token(), nil
+	case aging:
+		t.staleHits.Add(1)
+		if old.claimRenewal(now) {
+			t.begin(key, v, old)
+		}
+		return old.token(), nil
+	}
+	t.misses.Add(1)
+	// Keys in memory have passed Validate, others must before they go anywhere.
 	if err := v.Validate(); err != nil {
 		return Token{}, err
 	}
-	if f, ok := t.failures.Get(key); ok && now.Before(f.until) {
-		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, f.err)
-	}
 	if t.store == nil { // with one, another replica may have the token
-		if err := t.gate.Refuses(turnLimit); err != nil {
-			return Token{}, t.refused(key, err)
+		if err := t.protection.refuses(key); err != nil {
+			return Token{}, err
 		}
 	}
-	return t.fly(ctx, key, v, nil)
+	return t.begin(key, v, nil).Wait(ctx)
+}
+
+// begin joins the visitor's flight, or begins it. old is the entry to be renewed,
+// nil for a visitor without a token.
+func (t *Tokens) begin(key string, v Visitor, old *entry) flight.Flight[Token] {
+	v = v.clone()
+	// The generation is part of the flight's key: nobody who asks after an
+	// Invalidate joins a flight from before it.
+	generation := t.cache.Generation(key)
+	return t.flights.Begin(strconv.FormatUint(uint64(generation), 36)+" "+key, flightLimit, func(ctx context.Context) (Token, error) {
+		return t.fetch(ctx, key, v, old, generation)
+	})
+}
+
+// fetch is one flight: somebody's fresh token in memory or in the Store, or else
+// a new one from HubSpot.
+func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, generation uint32) (Token, error) {
+	// Another flight may have landed between this caller's look and its flight.
+	if e := t.cache.Get(key); e != nil && e != old && e.freshness(t.lives.instant(time.Now())) == fresh {
+		return e.token(), nil
+	}
+	kind, least := EventMinted, aging
+	if old != nil {
+		kind, least = EventRenewed, fresh
+	}
+	if e, ok := t.shared(ctx, key, v.Email, least); ok {
+		t.cache.Add(key, e, generation)
+		return e.token(), nil
+	}
+	token, err := t.protection.create(ctx, key, v, kind)
+	if err != nil {
+		return Token{}, err
+	}
+	if t.cache.Add(key, t.lives.entry(token), generation) && t.store != nil {
+		go flight.Guard(context.Background(), func(ctx context.Context) (struct{}, error) { // nobody waits for it
+			return struct{}{}, t.share(ctx, key, token, generation)
+		})
+	}
+	return token, nil
+}
+
+// shared is the token that another replica made, if it is at least so good.
+func (t *Tokens) shared(ctx context.Context, key, email string, least freshness) (e entry, ok bool) {
+	if t.store == nil {
+		return e, false
+	}
+	token, err := t.store.get(ctx, t.name(key))
+	if err != nil {
+		t.storeFailed(key, err)
+		return e, false
+	}
+	e = t.lives.entry(token)
+	ok = token.Email() == email && e.freshness(t.lives.instant(time.Now())) >= least
+	t.count(func(s *Stats) {
+		if ok {
+			s.StoreHits++
+		} else {
+			s.StoreMisses++
+		}
+	})
+	return e, ok
+}
+
+// share puts a new token into the Store.
+func (t *Tokens) share(ctx context.Context, key string, token Token, generation uint32) error {
+	name := t.name(key)
+	e := t.lives.entry(token)
+	err := t.store.set(ctx, name, token, e.left(t.lives.instant(time.Now())))
+	// An Invalidate since then may have deleted before this wrote, and a write
+	// that was too late for its limit may have been done all the same.
+	if t.cache.Generation(key) != generation {
+		err = t.store.delete(ctx, name)
+	}
+	if err != nil {
+		t.storeFailed(key, err)
+	}
+	return err
 }
 
 // Invalidate forgets v's token, in memory and in the Store: at log-out, after a
@@ -175,21 +260,14 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 // pages that have it keep it.
 func (t *Tokens) Invalidate(ctx context.Context, v Visitor) {
 	ctx = context.WithoutCancel(ctx) // a browser that leaves at the log-out must not keep the record; the store has its limit
-	key := visitorKey(t.account, v)
+	key := v.key()
 	t.cache.Delete(key)
-	t.failures.Delete(key)
+	t.protection.refusals.Delete(key)
 	if t.store != nil {
-		if err := t.store.delete(ctx, t.sealer.Name(key)); err != nil {
+		if err := t.store.delete(ctx, t.name(key)); err != nil {
 			t.storeFailed(key, err)
 		}
 		// Again, for a flight that began after the first and read the record.
 		t.cache.Delete(key)
 	}
-}
-
-// Purge forgets everything in this process's memory, tokens and failures. The
-// Store keeps its records.
-func (t *Tokens) Purge() {
-	t.cache.Purge()
-	t.failures.Purge()
 }

@@ -1,18 +1,21 @@
 package hubspot
 
 import (
+	"encoding/binary"
 	"errors"
-	"net/mail"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
 // Limits on what is sent: RFC 5321 allows 254 bytes for an address, and a
-// HubSpot contact's name properties hold 255 characters.
+// HubSpot contact's name properties hold 255 characters. HubSpot names no limit
+// for the agent context; it is part of what tokens are kept under.
 const (
 	maxEmailBytes     = 254
 	maxNameCharacters = 255
+	maxContextBytes   = 4096
 )
 
 // Visitor is the signed-in person whom HubSpot shall know, as the application's
@@ -32,60 +35,103 @@ type Visitor struct {
 	EmailVerified bool
 	// AgentContext is sent as hsCustomerAgentContext, which HubSpot documents for
 	// its versions v3 and 2026-03. It is optional and only sent when it has
-	// entries.
+	// entries. Each different content needs a token of its own.
 	AgentContext map[string]string
 }
 
-// Validate reports whether HubSpot can be asked for this visitor: Email is one
-// address as package net/mail understands it, without a display name and at most
-// 254 bytes long; names have at most 255 characters; neither contains control
-// characters. Every problem is named: the error joins one [*VisitorError] a
-// problem, matches [ErrInvalidVisitor] and never contains what was wrong, only
-// where. EmailVerified is not looked at.
+// Validate reports whether HubSpot can be asked for this visitor. Email is refused
+// only for what cannot be sent: nothing, more than 254 bytes, no @ between two
+// other things, a display name, angle brackets or spaces around it; whether such
+// an address exists is HubSpot's to say. Names have at most 255 characters,
+// AgentContext at most 4 KiB in all, and nothing has control characters.
+//
+// Every problem is named: the error joins one [*VisitorError] a problem, matches
+// [ErrInvalidVisitor] and never contains what was wrong, only where. EmailVerified
+// is not looked at.
 func (v Visitor) Validate() error {
 	var errs []error
-	reject := func(field, reason string) {
-		errs = append(errs, &VisitorError{Field: field, Reason: reason})
+	check := func(ok bool, field, reason string) {
+		if !ok {
+			errs = append(errs, &VisitorError{Field: field, Reason: reason})
+		}
 	}
 	if reason := emailProblem(v.Email); reason != "" {
-		reject("Email", reason)
+		check(false, "Email", reason)
 	}
-	names := []struct{ field, value string }{{"FirstName", v.FirstName}, {"LastName", v.LastName}}
-	for _, n := range names {
-		if utf8.RuneCountInString(n.value) > maxNameCharacters {
-			reject(n.field, "is longer than 255 characters")
-		}
-		if unprintable(n.value) {
-			reject(n.field, "has control characters or is not UTF-8")
-		}
+	const unprintable = "has control characters or is not UTF-8"
+	for _, name := range [...]struct{ field, value string }{{"FirstName", v.FirstName}, {"LastName", v.LastName}} {
+		check(utf8.RuneCountInString(name.value) <= maxNameCharacters, name.field, "is longer than 255 characters")
+		check(printable(name.value), name.field, unprintable)
 	}
+	size, readable := 0, true
+	for name, value := range v.AgentContext {
+		if size += len(name) + len(value); size > maxContextBytes {
+			check(false, "AgentContext", "is longer than 4 KiB")
+			break
+		}
+		readable = readable && printable(name) && printable(value)
+	}
+	check(readable, "AgentContext", unprintable)
 	return errors.Join(errs...)
 }
 
 func emailProblem(email string) string {
+	at := strings.LastIndexByte(email, '@')
 	switch {
 	case email == "":
 		return "is empty"
 	case len(email) > maxEmailBytes:
 		return "is longer than 254 bytes"
-	case unprintable(email):
+	case !printable(email):
 		return "has control characters or is not UTF-8"
-	}
-	address, err := mail.ParseAddress(email)
-	if err != nil {
+	case at < 1 || at == len(email)-1:
 		return "is not an e-mail address"
-	}
-	// ParseAddress also takes display names, angle brackets, comments and spaces
-	// around the address. HubSpot would see another string than the contact's.
-	plain := &mail.Address{Address: address.Address}
-	if plain.String() != "<"+email+">" {
+	// HubSpot would see another string than the contact's.
+	case strings.TrimSpace(email) != email, email[0] == '<', email[len(email)-1] == '>':
 		return "is not a plain e-mail address"
 	}
 	return ""
 }
 
-func unprintable(s string) bool {
-	return !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// key is what a visitor's token is kept under: everything that is sent to
+// HubSpot, since whoever changes the name or the address needs a new token. Each
+// part is preceded by its length, so that no two visitors share a key. It
+// contains the e-mail and stays in this process; what leaves carries an HMAC.
+func (v Visitor) key() string {
+	var bytes [256]byte // on the stack, as are the names: the string is the only allocation
+	key := appendPart(appendPart(appendPart(bytes[:0], v.Email), v.FirstName), v.LastName)
+	if len(v.AgentContext) > 0 {
+		var some [8]string
+		names := some[:0]
+		for name := range v.AgentContext {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			key = appendPart(appendPart(key, name), v.AgentContext[name])
+		}
+	}
+	return string(key)
+}
+
+func appendPart(key []byte, part string) []byte {
+	return append(binary.AppendUvarint(key, uint64(len(part))), part...)
+}
+
+// clone is v for work that outlives the request, whose strings a server such as
+// fasthttp uses again, and whose map goes on changing.
+func (v Visitor) clone() Visitor {
+	v.Email, v.FirstName, v.LastName = strings.Clone(v.Email), strings.Clone(v.FirstName), strings.Clone(v.LastName)
+	agentContext := make(map[string]string, len(v.AgentContext))
+	for name, value := range v.AgentContext {
+		agentContext[strings.Clone(name)] = strings.Clone(value)
+	}
+	v.AgentContext = agentContext
+	return v
 }
 
 // VisitorError says which field of a [Visitor] HubSpot would not take, and why.

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/credential"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seal"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
@@ -189,7 +190,7 @@ func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool
 	}
 	// Without any secret the fingerprints are this process's own: browsers that
 	// meet several replicas then forget an anonymous chat between them.
-	secret := cmp.Or(string(m.cfg.FingerprintSecret()), rand.Text()+rand.Text())
+	secret := cmp.Or(m.cfg.StoreSecret.Reveal(), m.cfg.AccessToken.Reveal(), tokenIn(m.cfg.AccessTokenFile), rand.Text()+rand.Text())
 	sealer, err := seal.New([]byte(secret))
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
@@ -199,6 +200,14 @@ func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool
 		m.tokenPath = ""
 	}
 	return m, nil
+}
+
+func tokenIn(file string) string {
+	if file == "" {
+		return ""
+	}
+	token, _ := credential.Read(file) // ConfigFromEnv reported the error
+	return token
 }
 
 func build(identify func(*http.Request) (hubspot.Visitor, bool), options []Option) *Middleware {

@@ -70,7 +70,7 @@ func TestEarlyStart(t *testing.T) {
 					calls = len(a.hubspot.Calls())
 				}))
 				for name, v := range map[string][]hubspot.Visitor{"identified": {ada}, "anonymous": nil} {
-					a.tokens.Purge()
+					a.tokens.Invalidate(t.Context(), ada)
 					before := len(a.hubspot.Calls())
 					r := navigation(v...)
 					r.Method = tt.method
@@ -510,7 +510,7 @@ func environment(t *testing.T, env map[string]string) {
 func TestFromEnv(t *testing.T) {
 	s := hubspottest.NewServer(t)
 	environment(t, map[string]string{
-		"HUBSPOT_ACCESS_TOKEN": hubspottest.AccessToken, "HUBSPOT_PORTAL_ID": hubspottest.PortalID, "HUBSPOT_API_URL": s.URL,
+		"HUBSPOT_ACCESS_TOKEN": hubspottest.AccessToken.Reveal(), "HUBSPOT_PORTAL_ID": hubspottest.PortalID, "HUBSPOT_API_URL": s.URL,
 		"HUBSPOT_REGION": "eu1",
 	})
 	log := &logs{}

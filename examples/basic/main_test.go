@@ -11,7 +11,7 @@ import (
 
 func TestPageIdentifiesTheVisitor(t *testing.T) {
 	emulator := hubspottest.NewServer(t)
-	t.Setenv("HUBSPOT_ACCESS_TOKEN", hubspottest.AccessToken)
+	t.Setenv("HUBSPOT_ACCESS_TOKEN", hubspottest.AccessToken.Reveal())
 	t.Setenv("HUBSPOT_PORTAL_ID", hubspottest.PortalID)
 	t.Setenv("HUBSPOT_API_URL", emulator.URL)
 	// Tests are no race against the clock.

@@ -323,7 +323,7 @@ func TestStaticFiles(t *testing.T) {
 // that this test points HUBSPOT_API_URL to one.
 func TestRealHubSpot(t *testing.T) {
 	emulator := hubspottest.NewServer(t)
-	t.Setenv("HUBSPOT_ACCESS_TOKEN", hubspottest.AccessToken)
+	t.Setenv("HUBSPOT_ACCESS_TOKEN", hubspottest.AccessToken.Reveal())
 	t.Setenv("HUBSPOT_PORTAL_ID", hubspottest.PortalID)
 	t.Setenv("HUBSPOT_API_URL", emulator.URL)
 	t.Setenv("HUBSPOT_REGION", "eu1")

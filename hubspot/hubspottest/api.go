@@ -305,9 +305,10 @@ func plausible(email string) bool {
 		return false
 	}
 	local, domain := email[:at], email[at+1:]
+	// Dots may stand anywhere in front of the @: some carriers gave such addresses.
 	if strings.ContainsAny(local, `@<>,;:()[]\`) || strings.ContainsAny(domain, `"'<>&,;:()[]\/`) {
 		return false
 	}
 	labels := strings.Split(domain, ".")
-	return len(labels) > 1 && !slices.Contains(labels, "") && !slices.Contains(strings.Split(local, "."), "")
+	return len(labels) > 1 && !slices.Contains(labels, "")
 }

@@ -18,7 +18,7 @@ func post(ctx context.Context, client *http.Client, base string) (*http.Response
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Authorization", "Bearer "+hubspottest.AccessToken)
+	r.Header.Set("Authorization", "Bearer "+hubspottest.AccessToken.Reveal())
 	r.Header.Set("Content-Type", "application/json")
 	return client.Do(r)
 }

@@ -10,11 +10,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 )
 
 // AccessToken is the access token that a new [Server] accepts. It has the form
-// of a private app's token and opens nothing at the real HubSpot.
-const AccessToken = "pat-na1-00000000-0000-4000-8000-00000000e57a"
+// of a private app's token and opens nothing at the real HubSpot. It is not to be
+// assigned to.
+var AccessToken = hubspot.NewSecret("pat-na1-00000000-0000-4000-8000-00000000e57a")
 
 // PortalID is the only account (portal) that a [Server] knows.
 const PortalID = "12345678"
@@ -74,7 +77,7 @@ func New() *Server {
 	s := &Server{
 		key:           make([]byte, 32),
 		waiting:       map[*context.CancelFunc]struct{}{},
-		accessToken:   AccessToken,
+		accessToken:   AccessToken.Reveal(),
 		scopes:        []string{tokenScope},
 		plan:          Professional,
 		limits:        defaultLimits(),

@@ -67,7 +67,7 @@ func newApplication(apiURL, redisAddr string) (http.Handler, redis.UniversalClie
 		AccessToken: hubspottest.AccessToken,
 		PortalID:    hubspottest.PortalID,
 		APIURL:      apiURL,
-		StoreSecret: storeSecret,
+		StoreSecret: hubspot.NewSecret(storeSecret),
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	client, err := hubspot.NewClient(cfg)

@@ -89,7 +89,7 @@ func (s *shop) storeCounts(t *testing.T) (hits, errors int64) {
 // secrets is what must not leave a process for Redis or a log: of the visitors
 // from up to below to, and of the application itself.
 func (s *shop) secrets(from, to int) [][]byte {
-	list := []string{"shop.example", "Lovelace", hubspottest.AccessToken, storeSecret}
+	list := []string{"shop.example", "Lovelace", hubspottest.AccessToken.Reveal(), storeSecret}
 	for number := from; number < to; number++ {
 		email := visitor(number).Email
 		hash := sha256.Sum256([]byte(email))

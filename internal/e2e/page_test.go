@@ -352,7 +352,7 @@ func TestRenewal(t *testing.T) {
 		t.Errorf("a fresh page asked the endpoint %d times", got)
 	}
 	old := eval[string](tb, "hsConversationsSettings.identificationToken")
-	s.tokens.Purge() // so that the endpoint has another token to give
+	s.tokens.Invalidate(t.Context(), hubspot.Visitor{Email: first}) // so that the endpoint has another token to give
 	loads := len(s.hubspot.WidgetLoads())
 	tb.do("window.ahead = 9.5 * 3600e3, " + look)
 	tb.until("the settings have the new token", fmt.Sprintf("hsConversationsSettings.identificationToken != %q", old))

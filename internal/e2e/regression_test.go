@@ -100,7 +100,7 @@ func TestTokenExpiresInTheDocument(t *testing.T) {
 	tb.open(s.url + "/login?as=" + first)
 	tb.converged(s, first)
 	s.hubspot.Advance(13 * time.Hour)
-	s.tokens.Purge()
+	s.tokens.Invalidate(t.Context(), hubspot.Visitor{Email: first})
 	tb.prepare(first)
 	tb.do(`window.ahead = 13 * 3600e3, document.getElementById("hubspot-messages-iframe-container").remove(), become()`)
 	tb.converged(s, first)

@@ -35,23 +35,29 @@ func (e *PanicError) Error() string {
 // Group shares work by key. The zero Group is ready; it may be used concurrently.
 type Group[V any] struct{ flights singleflight.Group }
 
-// Do gives the result of work for key, beginning it if nobody has. work gets a
-// context with ctx's values that ends after limit, and not with ctx. shared
-// tells that the result went to more than one caller. When ctx ends first, the
-// error is ctx's and the work goes on.
-func (g *Group[V]) Do(ctx context.Context, key string, limit time.Duration, work func(context.Context) (V, error)) (v V, shared bool, err error) {
-	// Here and not in the flight, where a panic would be the process's.
-	detached := context.WithoutCancel(ctx)
-	done := g.flights.DoChan(key, func() (any, error) {
-		own, cancel := context.WithTimeout(detached, limit)
+// Flight is work under way.
+type Flight[V any] <-chan singleflight.Result
+
+// Begin begins work for key, or joins the work that is under way for it. work
+// gets a context of its own, which ends after limit. It has none of a request's
+// values: the work outlives the request, belongs to many, and servers such as
+// fasthttp use a request again.
+func (g *Group[V]) Begin(key string, limit time.Duration, work func(context.Context) (V, error)) Flight[V] {
+	return g.flights.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
-		return Guard(own, work)
+		return Guard(ctx, work)
 	})
+}
+
+// Wait gives the result. When ctx ends first, the error is ctx's and the work
+// goes on.
+func (f Flight[V]) Wait(ctx context.Context) (v V, err error) {
 	select {
-	case r := <-done:
-		return r.Val.(V), r.Shared, r.Err
+	case r := <-f:
+		return r.Val.(V), r.Err
 	case <-ctx.Done():
-		return v, false, ctx.Err()
+		return v, ctx.Err()
 	}
 }
 

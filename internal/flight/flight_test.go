@@ -18,16 +18,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func do[V any](ctx context.Context, g *flight.Group[V], key string, limit time.Duration, work func(context.Context) (V, error)) (V, error) {
+	return g.Begin(key, limit, work).Wait(ctx)
+}
+
 type ctxKey struct{}
 
 func TestOneRunForMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g flight.Group[int]
-		var runs, sharers atomic.Int32
+		var runs atomic.Int32
 		var group sync.WaitGroup
 		for range 100 {
 			group.Go(func() {
-				v, shared, err := g.Do(t.Context(), "k", time.Minute, func(context.Context) (int, error) {
+				v, err := do(t.Context(), &g, "k", time.Minute, func(context.Context) (int, error) {
 					runs.Add(1)
 					time.Sleep(time.Second)
 					return 42, nil
@@ -35,19 +39,16 @@ func TestOneRunForMany(t *testing.T) {
 				if v != 42 || err != nil {
 					t.Errorf("%d, %v", v, err)
 				}
-				if shared {
-					sharers.Add(1)
-				}
 			})
 		}
 		group.Wait()
-		if runs.Load() != 1 || sharers.Load() != 100 {
-			t.Errorf("%d runs, %d shared", runs.Load(), sharers.Load())
+		if runs.Load() != 1 {
+			t.Errorf("%d runs", runs.Load())
 		}
 		// The result is not kept, and other keys do not wait.
-		v, shared, err := g.Do(t.Context(), "k", time.Minute, func(context.Context) (int, error) { return 43, nil })
-		if v != 43 || shared || err != nil {
-			t.Errorf("afterwards: %d, %v, %v", v, shared, err)
+		v, err := do(t.Context(), &g, "k", time.Minute, func(context.Context) (int, error) { return 43, nil })
+		if v != 43 || err != nil {
+			t.Errorf("afterwards: %d, %v", v, err)
 		}
 	})
 }
@@ -55,13 +56,13 @@ func TestOneRunForMany(t *testing.T) {
 func TestKeysDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g flight.Group[string]
-		go g.Do(t.Context(), "slow", time.Minute, func(context.Context) (string, error) {
+		go do(t.Context(), &g, "slow", time.Minute, func(context.Context) (string, error) {
 			time.Sleep(30 * time.Second)
 			return "slow", nil
 		})
 		synctest.Wait()
 		began := time.Now()
-		v, _, err := g.Do(t.Context(), "quick", time.Minute, func(context.Context) (string, error) { return "quick", nil })
+		v, err := do(t.Context(), &g, "quick", time.Minute, func(context.Context) (string, error) { return "quick", nil })
 		if v != "quick" || err != nil || time.Since(began) != 0 {
 			t.Errorf("%q, %v after %v", v, err, time.Since(began))
 		}
@@ -75,8 +76,8 @@ func TestTheFirstLeaves(t *testing.T) {
 		var g flight.Group[int]
 		first, leave := context.WithCancel(context.WithValue(t.Context(), ctxKey{}, "value"))
 		work := func(ctx context.Context) (int, error) {
-			if ctx.Value(ctxKey{}) != "value" {
-				t.Error("the work's context lacks the caller's values")
+			if ctx.Value(ctxKey{}) != nil {
+				t.Error("the work's context has the caller's values, which may be another request's by now")
 			}
 			select {
 			case <-time.After(2 * time.Second):
@@ -88,13 +89,13 @@ func TestTheFirstLeaves(t *testing.T) {
 		var group sync.WaitGroup
 		group.Go(func() {
 			began := time.Now()
-			if v, _, err := g.Do(first, "k", time.Minute, work); v != 0 || err != context.Canceled || time.Since(began) != time.Second {
+			if v, err := do(first, &g, "k", time.Minute, work); v != 0 || err != context.Canceled || time.Since(began) != time.Second {
 				t.Errorf("who left: %d, %v after %v", v, err, time.Since(began))
 			}
 		})
 		synctest.Wait()
 		group.Go(func() {
-			if v, _, err := g.Do(t.Context(), "k", time.Minute, work); v != 42 || err != nil {
+			if v, err := do(t.Context(), &g, "k", time.Minute, work); v != 42 || err != nil {
 				t.Errorf("who stayed: %d, %v", v, err)
 			}
 		})
@@ -104,13 +105,31 @@ func TestTheFirstLeaves(t *testing.T) {
 	})
 }
 
+// Who begins work with a context that has ended does not wait for it.
+func TestBeginWithoutWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g flight.Group[int]
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		runs := 0
+		work := func(context.Context) (int, error) { runs++; time.Sleep(time.Second); return 42, nil }
+		began := time.Now()
+		if _, err := do(ended, &g, "k", time.Minute, work); err != context.Canceled || time.Since(began) != 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if v, err := do(t.Context(), &g, "k", time.Minute, work); v != 42 || err != nil || runs != 1 {
+			t.Errorf("%d, %v after %d runs", v, err, runs)
+		}
+	})
+}
+
 func TestWaiterLeavesAtItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g flight.Group[int]
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		_, _, err := g.Do(ctx, "k", 10*time.Second, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+		_, err := do(ctx, &g, "k", 10*time.Second, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
 		if err != context.DeadlineExceeded || time.Since(began) != 300*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
@@ -123,7 +142,7 @@ func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g flight.Group[int]
 		began := time.Now()
-		_, _, err := g.Do(context.Background(), "k", 10*time.Second, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+		_, err := do(context.Background(), &g, "k", 10*time.Second, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
@@ -136,11 +155,11 @@ func TestHangingWork(t *testing.T) {
 		var g flight.Group[int]
 		release := make(chan struct{})
 		began := time.Now()
-		_, _, err := g.Do(t.Context(), "k", 10*time.Second, func(context.Context) (int, error) { <-release; return 1, nil })
+		_, err := do(t.Context(), &g, "k", 10*time.Second, func(context.Context) (int, error) { <-release; return 1, nil })
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		if v, _, err := g.Do(t.Context(), "k", 10*time.Second, func(context.Context) (int, error) { return 2, nil }); v != 2 || err != nil {
+		if v, err := do(t.Context(), &g, "k", 10*time.Second, func(context.Context) (int, error) { return 2, nil }); v != 2 || err != nil {
 			t.Errorf("the next: %d, %v", v, err)
 		}
 		close(release)
@@ -168,7 +187,7 @@ func TestPanicsAndGoexitBecomeErrors(t *testing.T) {
 				var group sync.WaitGroup
 				for range 10 {
 					group.Go(func() {
-						v, _, err := g.Do(t.Context(), "k", time.Minute, func(ctx context.Context) (int, error) {
+						v, err := do(t.Context(), &g, "k", time.Minute, func(ctx context.Context) (int, error) {
 							time.Sleep(time.Second)
 							return tt.work(ctx)
 						})
@@ -178,7 +197,7 @@ func TestPanicsAndGoexitBecomeErrors(t *testing.T) {
 					})
 				}
 				group.Wait()
-				if v, _, err := g.Do(t.Context(), "k", time.Minute, func(context.Context) (int, error) { return 7, nil }); v != 7 || err != nil {
+				if v, err := do(t.Context(), &g, "k", time.Minute, func(context.Context) (int, error) { return 7, nil }); v != 7 || err != nil {
 					t.Errorf("the next: %d, %v", v, err)
 				}
 			})
@@ -197,7 +216,7 @@ func isPanic(text, private string) func(error) bool {
 func TestErrorsPass(t *testing.T) {
 	var g flight.Group[int]
 	refused := errors.New("refused")
-	if _, _, err := g.Do(t.Context(), "k", time.Minute, func(context.Context) (int, error) { return 0, refused }); err != refused {
+	if _, err := do(t.Context(), &g, "k", time.Minute, func(context.Context) (int, error) { return 0, refused }); err != refused {
 		t.Errorf("%v", err)
 	}
 }

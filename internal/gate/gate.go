@@ -3,18 +3,19 @@
 // account when HubSpot is better left alone.
 //
 // A closed gate reopens by a single trial call: when its time is over, one call
-// passes, and the others only after that one went well.
+// passes, and the others only after that one went well. Who met trouble lets
+// others go first, so that nobody whom HubSpot cannot serve keeps the gate closed.
 package gate
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"github.com/seed84b9cbbc/hubspot-visitor/internal/wait"
 )
 
 // Reasons why Enter does not let a call pass.
@@ -23,8 +24,12 @@ var (
 	ErrNoRoom = errors.New("gate: no room at this pace")
 )
 
-// troublesToClose failures in a row close the gate for the whole account.
-const troublesToClose = 5
+const (
+	troublesToClose = 5               // of so many in a row, whose trouble closes the gate for all
+	stillInARow     = 5 * time.Minute // at most so long after the one before
+	othersFirst     = time.Minute     // so long after the closing they leave the trial to others
+	maxTroubled     = 32              // so many are remembered
+)
 
 // Gate may be used concurrently.
 type Gate struct {
@@ -34,9 +39,10 @@ type Gate struct {
 	mu          sync.Mutex
 	closed      bool
 	closedUntil time.Time
-	trial       bool // a trial call is under way
-	troubles    int  // in a row
-	pausedUntil time.Time
+	why         error
+	trial       bool     // a trial call is under way
+	troubled    []string // in a row, each once
+	lastTrouble time.Time
 }
 
 // New is an open gate that lets perSecond calls pass, burst of them at once.
@@ -47,143 +53,147 @@ func New(perSecond float64, burst int, onChange func(open bool)) *Gate {
 
 // Outcome is what a call that passed has to say about the account.
 type Outcome struct {
-	Verdict Verdict
-	For     time.Duration // of Close: for how long
-	Pause   time.Duration // no further call for so long: the account's limit is near
+	Sign Sign
+	For  time.Duration // how long the gate closes, if it does
+	Why  error         // and what those hear who do not pass then
 }
 
-// Verdict is the part of an Outcome that moves the gate.
-type Verdict int
+// Sign is the part of an Outcome that moves the gate.
+type Sign int
 
-// Verdicts.
+// Signs.
 const (
-	Unknown Verdict = iota // the call ended without telling anything
-	Well                   // the account can be served
-	Trouble                // HubSpot is in trouble; several in a row close the gate
-	Close                  // the account cannot be served for a while
+	Unknown Sign = iota // the call ended without telling anything
+	Well                // the account can be served
+	Trouble             // for this one; in a row for several, it closes the gate
+	Close               // the account cannot be served for a while
 )
 
 // Pass is the right to make one call.
 type Pass struct {
 	gate  *Gate
-	Trial bool // this call decides whether the gate reopens
+	who   string
+	trial bool // this call decides whether the gate reopens
 }
 
-// Enter waits for this call's turn and gives the right to make it, to be ended
-// with Leave. It does not wait when that would be in vain: ErrClosed when the
-// account is to be left alone, ErrNoRoom when the turn would come after
-// deadline.
-func (g *Gate) Enter(ctx context.Context, deadline time.Time) (*Pass, error) {
-	pass, pause, err := g.knock()
+// Enter waits for this call's turn and gives the right to make it for who, to be
+// ended with Leave. It does not wait when that would be in vain: ErrClosed, with
+// the reason, when the account is to be left alone, ErrNoRoom when the turn would
+// come after deadline.
+func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass, error) {
+	g.mu.Lock()
+	err := g.shut(who)
+	pass := &Pass{g, who, g.closed}
+	g.trial = g.trial || err == nil && g.closed
+	g.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	if !wait.Sleep(ctx, pause) || g.limiter.Wait(ctx) != nil {
-		pass.Leave(Outcome{})
-		return nil, ErrNoRoom
-	}
-	if err := g.changed(pass.Trial); err != nil { // while this call waited
-		pass.Leave(Outcome{})
-		return nil, err
-	}
-	return pass, nil
-}
-
-// Refuses is the error with which Enter would refuse a call now, nil if it might
-// pass within turn. It changes nothing, and is cheap.
-func (g *Gate) Refuses(turn time.Duration) error {
+	err = g.limiter.Wait(ctx)
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	if g.shut(now) {
-		return ErrClosed
-	}
-	queued := 1 - g.limiter.TokensAt(now) // calls whose turn comes before this one's, it included
-	if g.pausedUntil.Sub(now) > turn || queued > turn.Seconds()*float64(g.limiter.Limit()) {
-		return ErrNoRoom
-	}
-	return nil
-}
-
-// shut reports whether not even a trial call may pass.
-func (g *Gate) shut(now time.Time) bool {
-	return g.closed && (g.trial || now.Before(g.closedUntil))
-}
-
-func (g *Gate) knock() (pass *Pass, pause time.Duration, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	if g.shut(now) {
-		return nil, 0, ErrClosed
-	}
-	g.trial = g.closed
-	return &Pass{g, g.closed}, g.pausedUntil.Sub(now), nil
-}
-
-func (g *Gate) changed(trial bool) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	closedMeanwhile, why := g.closed && !pass.trial, g.closing()
+	g.mu.Unlock()
 	switch {
-	case g.closed && !trial:
-		return ErrClosed
-	case time.Now().Before(g.pausedUntil):
-		return ErrNoRoom
+	case err != nil:
+		err = ErrNoRoom
+	case closedMeanwhile:
+		err = why
+	default:
+		return pass, nil
 	}
-	return nil
+	pass.Leave(Outcome{})
+	return nil, err
 }
 
-// Leave ends a pass with what the call told.
-func (p *Pass) Leave(o Outcome) {
-	g := p.gate
-	was, is := g.conclude(p.Trial, o)
-	if was != is {
-		g.onChange(!is)
+// Refuses is the error with which Enter would refuse a call for who now, nil if
+// it might pass within turn. It changes nothing, and is cheap.
+func (g *Gate) Refuses(who string, turn time.Duration) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	queued := 1 - g.limiter.Tokens() // calls whose turn comes before this one's, it included
+	if err := g.shut(who); err != nil || queued <= turn.Seconds()*float64(g.limiter.Limit()) {
+		return err
 	}
+	return ErrNoRoom
+}
+
+// shut is the error for a call that may not even be a trial.
+func (g *Gate) shut(who string) error {
+	now, until := time.Now(), g.closedUntil
+	if slices.Contains(g.troubled, who) {
+		until = until.Add(othersFirst)
+	}
+	if !g.closed || !g.trial && !now.Before(until) {
+		return nil
+	}
+	return g.closing()
+}
+
+func (g *Gate) closing() error {
+	if g.why == nil {
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, g.why)
+}
+
+// Leave ends a pass with what the call told. It reports whether the gate is
+// closed now.
+func (p *Pass) Leave(o Outcome) (closed bool) {
+	was, closed := p.gate.conclude(p, o)
+	if was != closed {
+		p.gate.onChange(!closed)
+	}
+	return closed
 }
 
 // conclude reports whether the gate was closed and is.
-func (g *Gate) conclude(trial bool, o Outcome) (was, is bool) {
+func (g *Gate) conclude(p *Pass, o Outcome) (was, is bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := time.Now()
 	was = g.closed
-	if trial {
-		g.trial = false
-	}
-	if o.Pause > 0 {
-		g.pausedUntil = now.Add(o.Pause)
-	}
-	switch o.Verdict {
+	g.trial = g.trial && !p.trial
+	switch o.Sign {
 	case Well:
-		g.troubles = 0
 		// Calls that were under way when the gate closed do not open it.
-		if trial {
-			g.open(now)
+		if !g.closed || p.trial {
+			g.troubled = nil
+		}
+		if p.trial {
+			g.closed = false
+			// The pace starts from nothing: everybody waited, and a saved-up burst
+			// would meet HubSpot in its first good moment.
+			now := time.Now()
+			g.limiter.ReserveN(now, max(0, int(g.limiter.TokensAt(now))))
 		}
 	case Trouble:
-		g.troubles++
-		if trial || g.troubles >= troublesToClose {
-			g.close(now, wait.Between(10*time.Second, 30*time.Second))
+		if g.count(p.who) >= troublesToClose || p.trial {
+			g.close(o)
 		}
 	case Close:
-		g.close(now, o.For)
+		g.close(o)
 	}
 	return was, g.closed
 }
 
-func (g *Gate) open(now time.Time) {
-	g.closed = false
-	// The pace starts from nothing: everybody waited, and a saved-up burst would
-	// meet HubSpot in its first good moment.
-	g.limiter.ReserveN(now, max(0, int(g.limiter.TokensAt(now))))
+// count is how many met trouble in a row, who included.
+func (g *Gate) count(who string) int {
+	now := time.Now()
+	if now.Sub(g.lastTrouble) > stillInARow && !g.closed {
+		g.troubled = nil
+	}
+	g.lastTrouble = now
+	if !slices.Contains(g.troubled, who) {
+		g.troubled = append(g.troubled, who)
+		g.troubled = g.troubled[max(0, len(g.troubled)-maxTroubled):]
+	}
+	return len(g.troubled)
 }
 
-func (g *Gate) close(now time.Time, d time.Duration) {
-	if until := now.Add(d); until.After(g.closedUntil) {
-		g.closedUntil = until
+func (g *Gate) close(o Outcome) {
+	if until := time.Now().Add(o.For); until.After(g.closedUntil) {
+		g.closedUntil, g.why = until, o.Why
 	}
 	g.closed = true
 }

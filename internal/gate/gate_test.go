@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -43,9 +44,15 @@ func (r *recorded) heard(t *testing.T, want ...bool) {
 	}
 }
 
+// enter is enterAs for somebody new each time.
 func enter(t *testing.T, g *recorded) *gate.Pass {
 	t.Helper()
-	pass, err := g.Enter(t.Context(), time.Now().Add(time.Minute))
+	return enterAs(t, g, rand.Text())
+}
+
+func enterAs(t *testing.T, g *recorded, who string) *gate.Pass {
+	t.Helper()
+	pass, err := g.Enter(t.Context(), who, time.Now().Add(time.Minute))
 	if err != nil {
 		t.Fatalf("Enter: %v", err)
 	}
@@ -55,7 +62,7 @@ func enter(t *testing.T, g *recorded) *gate.Pass {
 func refused(t *testing.T, g *recorded, want error) {
 	t.Helper()
 	began := time.Now()
-	pass, err := g.Enter(t.Context(), time.Now().Add(5*time.Second))
+	pass, err := g.Enter(t.Context(), "somebody", time.Now().Add(5*time.Second))
 	if pass != nil || !errors.Is(err, want) {
 		t.Errorf("Enter: %v, %v, want %v", pass, err, want)
 	}
@@ -69,13 +76,13 @@ func TestPaceAndBurst(t *testing.T) {
 		g := newGate(10, 50)
 		began := time.Now()
 		for range 50 {
-			enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+			enter(t, g).Leave(gate.Outcome{Sign: gate.Well})
 		}
 		if took := time.Since(began); took != 0 {
 			t.Errorf("a burst of 50 took %v", took)
 		}
 		for range 10 {
-			enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+			enter(t, g).Leave(gate.Outcome{Sign: gate.Well})
 		}
 		if took := time.Since(began).Round(time.Millisecond); took != time.Second {
 			t.Errorf("the next ten took %v, want 1s", took)
@@ -94,11 +101,11 @@ func TestNoRoom(t *testing.T) {
 		for range 1000 {
 			group.Go(func() {
 				began := time.Now()
-				pass, err := g.Enter(t.Context(), began.Add(5*time.Second))
+				pass, err := g.Enter(t.Context(), "somebody", began.Add(5*time.Second))
 				switch {
 				case err == nil:
 					passed.Add(1)
-					pass.Leave(gate.Outcome{Verdict: gate.Well})
+					pass.Leave(gate.Outcome{Sign: gate.Well})
 					if time.Since(began) > 5*time.Second {
 						t.Errorf("waited %v", time.Since(began))
 					}
@@ -126,7 +133,7 @@ func TestCallerLeavesTheQueue(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(100*time.Millisecond, cancel)
 		began := time.Now()
-		if _, err := g.Enter(ctx, began.Add(time.Minute)); err == nil || time.Since(began) != 100*time.Millisecond {
+		if _, err := g.Enter(ctx, "somebody", began.Add(time.Minute)); err == nil || time.Since(began) != 100*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
@@ -135,25 +142,21 @@ func TestCallerLeavesTheQueue(t *testing.T) {
 func TestCloseForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(10, 50)
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
 		refused(t, g, gate.ErrClosed)
 		time.Sleep(time.Minute - time.Nanosecond)
 		refused(t, g, gate.ErrClosed)
 		time.Sleep(time.Nanosecond)
 		trial := enter(t, g)
-		if !trial.Trial {
-			t.Error("the first call after the time is no trial")
-		}
 		// One trial only: the others wait for its end.
 		for range 10 {
 			refused(t, g, gate.ErrClosed)
 		}
 		g.heard(t, false)
-		trial.Leave(gate.Outcome{Verdict: gate.Well})
+		trial.Leave(gate.Outcome{Sign: gate.Well})
 		g.heard(t, false, true)
-		if enter(t, g).Trial {
-			t.Error("a trial at an open gate")
-		}
+		enter(t, g) // no trial at an open gate
+		enter(t, g)
 	})
 }
 
@@ -162,21 +165,20 @@ func TestTrialOutcomes(t *testing.T) {
 		outcome     gate.Outcome
 		least, most time.Duration // until the next trial; -1: open
 	}{
-		"well":    {gate.Outcome{Verdict: gate.Well}, -1, -1},
-		"close":   {gate.Outcome{Verdict: gate.Close, For: 2 * time.Minute}, 2 * time.Minute, 2 * time.Minute},
-		"trouble": {gate.Outcome{Verdict: gate.Trouble}, 10 * time.Second, 30 * time.Second},
+		"well":    {gate.Outcome{Sign: gate.Well}, -1, -1},
+		"close":   {gate.Outcome{Sign: gate.Close, For: 2 * time.Minute}, 2 * time.Minute, 2 * time.Minute},
+		"trouble": {gate.Outcome{Sign: gate.Trouble, For: 20 * time.Second}, 20 * time.Second, 20 * time.Second},
 		"unknown": {gate.Outcome{}, 0, 0}, // the next call tries
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newGate(10, 50)
-				enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+				enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
 				time.Sleep(time.Minute)
 				enter(t, g).Leave(tt.outcome)
 				if tt.least < 0 {
-					if enter(t, g).Trial {
-						t.Error("still closed")
-					}
+					enter(t, g)
+					enter(t, g)
 					return
 				}
 				if tt.least > 0 {
@@ -184,9 +186,8 @@ func TestTrialOutcomes(t *testing.T) {
 					refused(t, g, gate.ErrClosed)
 					time.Sleep(tt.most - tt.least + time.Nanosecond)
 				}
-				if !enter(t, g).Trial {
-					t.Error("no trial")
-				}
+				enter(t, g)
+				refused(t, g, gate.ErrClosed) // it is a trial
 				g.heard(t, false)
 			})
 		})
@@ -198,20 +199,20 @@ func TestFiveTroublesInARowClose(t *testing.T) {
 		g := newGate(100, 50)
 		trouble := func(n int) {
 			for range n {
-				enter(t, g).Leave(gate.Outcome{Verdict: gate.Trouble})
+				enter(t, g).Leave(gate.Outcome{Sign: gate.Trouble, For: 20 * time.Second})
 			}
 		}
 		trouble(4)
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well}) // not in a row any more
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Well}) // not in a row any more
 		trouble(4)
 		g.heard(t)
 		trouble(1)
 		g.heard(t, false)
 		refused(t, g, gate.ErrClosed)
-		time.Sleep(10*time.Second - time.Nanosecond)
+		time.Sleep(20*time.Second - time.Nanosecond)
 		refused(t, g, gate.ErrClosed)
-		time.Sleep(20*time.Second + time.Nanosecond)
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+		time.Sleep(time.Nanosecond)
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Well})
 		// After the recovery it takes five again.
 		trouble(4)
 		g.heard(t, false, true)
@@ -222,8 +223,8 @@ func TestALongerClosingIsNotShortened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(10, 50)
 		first, second := enter(t, g), enter(t, g)
-		first.Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
-		second.Leave(gate.Outcome{Verdict: gate.Close, For: time.Second})
+		first.Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
+		second.Leave(gate.Outcome{Sign: gate.Close, For: time.Second})
 		time.Sleep(59 * time.Second)
 		refused(t, g, gate.ErrClosed)
 		g.heard(t, false)
@@ -235,8 +236,8 @@ func TestALateSuccessDoesNotOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(10, 50)
 		late := enter(t, g)
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
-		late.Leave(gate.Outcome{Verdict: gate.Well})
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
+		late.Leave(gate.Outcome{Sign: gate.Well})
 		refused(t, g, gate.ErrClosed)
 		g.heard(t, false)
 	})
@@ -251,35 +252,17 @@ func TestClosingReachesTheQueue(t *testing.T) {
 		var group sync.WaitGroup
 		for range 3 {
 			group.Go(func() {
-				if _, err := g.Enter(t.Context(), time.Now().Add(10*time.Second)); errors.Is(err, gate.ErrClosed) {
+				if _, err := g.Enter(t.Context(), "somebody", time.Now().Add(10*time.Second)); errors.Is(err, gate.ErrClosed) {
 					closed.Add(1)
 				}
 			})
 		}
 		synctest.Wait()
-		first.Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		first.Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
 		group.Wait()
 		if closed.Load() != 3 {
 			t.Errorf("%d of 3 were refused", closed.Load())
 		}
-	})
-}
-
-func TestPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate(10, 50)
-		began := time.Now()
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well, Pause: 3 * time.Second})
-		// Nobody waits in vain…
-		if _, err := g.Enter(t.Context(), began.Add(2*time.Second)); !errors.Is(err, gate.ErrNoRoom) || time.Since(began) != 0 {
-			t.Errorf("%v after %v", err, time.Since(began))
-		}
-		// …and who has the time waits until the pause is over.
-		enter(t, g)
-		if waited := time.Since(began); waited != 3*time.Second {
-			t.Errorf("waited %v, want 3s", waited)
-		}
-		g.heard(t)
 	})
 }
 
@@ -288,12 +271,12 @@ func TestPause(t *testing.T) {
 func TestReopeningDrainsTheBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(10, 50)
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
 		time.Sleep(time.Minute)
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Well})
 		began := time.Now()
 		for range 10 {
-			enter(t, g).Leave(gate.Outcome{Verdict: gate.Well})
+			enter(t, g).Leave(gate.Outcome{Sign: gate.Well})
 		}
 		if took := time.Since(began); took < 900*time.Millisecond || took > 1100*time.Millisecond {
 			t.Errorf("ten calls after the reopening took %v, want 1s", took)
@@ -304,15 +287,78 @@ func TestReopeningDrainsTheBurst(t *testing.T) {
 // A trial that finds no room must leave the trial to another call.
 func TestATrialThatIsNotMadeIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(10, 50)
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Second, Pause: time.Minute})
+		g := newGate(0.1, 2)
+		enter(t, g)
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Second})
 		time.Sleep(2 * time.Second)
-		if _, err := g.Enter(t.Context(), time.Now().Add(time.Second)); !errors.Is(err, gate.ErrNoRoom) {
-			t.Errorf("during the pause: %v", err)
+		if _, err := g.Enter(t.Context(), "somebody", time.Now().Add(time.Second)); !errors.Is(err, gate.ErrNoRoom) {
+			t.Errorf("without room: %v", err)
 		}
+		enter(t, g)
+		refused(t, g, gate.ErrClosed)
+	})
+}
+
+// One whom HubSpot cannot serve asks again and again, others seldom.
+func TestOneInTroubleClosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(100, 50)
+		for range 100 {
+			enterAs(t, g, "in trouble").Leave(gate.Outcome{Sign: gate.Trouble, For: time.Minute})
+			time.Sleep(time.Second)
+		}
+		g.heard(t)
+	})
+}
+
+// Who met trouble is not the next trial: somebody else is, if there is anybody.
+func TestOthersGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(100, 50)
+		why := errors.New("revoked")
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute, Why: why})
+		refused(t, g, why)
 		time.Sleep(time.Minute)
-		if !enter(t, g).Trial {
-			t.Error("no trial")
+		enterAs(t, g, "in trouble").Leave(gate.Outcome{Sign: gate.Trouble, For: 20 * time.Second})
+		time.Sleep(20 * time.Second)
+		enterAs(t, g, "another").Leave(gate.Outcome{Sign: gate.Unknown})
+		for range 60 {
+			if _, err := g.Enter(t.Context(), "in trouble", time.Now().Add(time.Minute)); !errors.Is(err, gate.ErrClosed) {
+				t.Fatalf("who met trouble is the next trial: %v", err)
+			}
+			time.Sleep(time.Second)
+		}
+		// Where there is nobody else.
+		enterAs(t, g, "in trouble").Leave(gate.Outcome{Sign: gate.Well})
+		g.heard(t, false, true)
+	})
+}
+
+func TestFiveTroublesAnHourApartAreNotInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(100, 50)
+		for range 20 {
+			enter(t, g).Leave(gate.Outcome{Sign: gate.Trouble, For: time.Minute})
+			time.Sleep(time.Hour)
+		}
+		g.heard(t)
+	})
+}
+
+// A call that waited for its turn finds the gate closed, though the time of the
+// closing is over.
+func TestQueueDoesNotPassBesideTheTrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(0.1, 1)
+		first := enter(t, g)
+		var err error
+		go func() { _, err = g.Enter(t.Context(), "queued", time.Now().Add(time.Minute)) }()
+		synctest.Wait()
+		first.Leave(gate.Outcome{Sign: gate.Close, For: time.Second})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !errors.Is(err, gate.ErrClosed) {
+			t.Errorf("%v", err)
 		}
 	})
 }
@@ -326,13 +372,13 @@ func TestRefuses(t *testing.T) {
 		refusals := 0
 		for i := range 120 {
 			for range 3 {
-				if err := g.Refuses(turn); err != nil && !errors.Is(err, gate.ErrNoRoom) {
+				if err := g.Refuses("somebody", turn); err != nil && !errors.Is(err, gate.ErrNoRoom) {
 					t.Fatalf("call %d: %v", i, err)
 				}
 			}
-			expected := g.Refuses(turn)
+			expected := g.Refuses("somebody", turn)
 			var err error
-			go func() { _, err = g.Enter(ctx, time.Now().Add(turn)) }()
+			go func() { _, err = g.Enter(ctx, "somebody", time.Now().Add(turn)) }()
 			synctest.Wait()
 			if !errors.Is(err, expected) {
 				t.Errorf("call %d: Enter says %v, Refuses said %v", i, err, expected)
@@ -351,26 +397,18 @@ func TestRefuses(t *testing.T) {
 		g := newGate(10, 50)
 		says := func(when string, turn time.Duration, want error) {
 			t.Helper()
-			if err := g.Refuses(turn); !errors.Is(err, want) || (err == nil) != (want == nil) {
+			if err := g.Refuses("somebody", turn); !errors.Is(err, want) || (err == nil) != (want == nil) {
 				t.Errorf("%s: %v, want %v", when, err, want)
 			}
 		}
 		says("new", 0, nil)
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Well, Pause: 3 * time.Second})
-		says("paused for longer", 2*time.Second, gate.ErrNoRoom)
-		says("paused for less", turn, nil)
-		time.Sleep(3 * time.Second)
-		says("after the pause", 0, nil)
-		enter(t, g).Leave(gate.Outcome{Verdict: gate.Close, For: time.Minute})
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
 		says("closed", turn, gate.ErrClosed)
 		time.Sleep(time.Minute)
 		says("when a trial may pass", turn, nil)
 		trial := enter(t, g)
-		if !trial.Trial {
-			t.Error("Refuses took the trial")
-		}
 		says("during the trial", turn, gate.ErrClosed)
-		trial.Leave(gate.Outcome{Verdict: gate.Well})
+		trial.Leave(gate.Outcome{Sign: gate.Well})
 		says("open again", turn, nil)
 		g.heard(t, false, true)
 	})

@@ -1,117 +1,163 @@
 // Package tokencache keeps a bounded number of values by key: go-cache, cut into
-// shards so that visitors do not share a lock, with the oldest value put out
-// when a shard is full.
+// shards so that visitors do not share a lock. Where a shard is full, its values
+// are gone through in a circle, and the first that nobody has asked for since the
+// last time goes (the second-chance rule): those who come once do not push out
+// those who come again.
 //
-// It starts no goroutine. Instead of sweeping, every Add takes out at most a few
-// values that have expired or are too many, so no lock is held longer than that
-// takes, however large the cache.
+// It starts no goroutine. Instead of sweeping, every Add looks at a few values
+// and takes out those that are of no more use, so no lock is held longer than
+// that takes, however large the cache.
 package tokencache
 
 import (
-	"container/list"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	gocache "github.com/patrickmn/go-cache"
 )
 
-// shardSize is how many values one go-cache holds at most.
-const shardSize = 4096
-
-// maxShards bounds what an empty cache costs; beyond it shards grow.
-const maxShards = 1024
-
-// sweepPerAdd is how many expired values an Add takes out: more than the one it
-// puts in, so that a cache full of them empties.
-const sweepPerAdd = 2
+const (
+	shardSize = 4096 // how many values one go-cache holds at most
+	maxShards = 1024 // bounds what an empty cache costs; beyond it shards grow
+	// An Add looks at more values than the one that it puts in, so that a cache
+	// full of dead ones empties.
+	looksPerAdd = 4
+	// maxChances bounds how long an Add looks for somebody to put out.
+	maxChances = 64
+)
 
 // Cache holds values of type V. It may be used concurrently.
 type Cache[V any] struct {
 	seed      maphash.Seed
+	dead      func(*V) bool
 	shards    []shard[V] // a power of two of them
 	evictions atomic.Int64
 }
 
-// shard is one go-cache and, under mu, the order in which its values came.
-// Readers only take the go-cache's own read lock.
+// shard is one go-cache and, under mu, its values in a circle. Readers only take
+// the go-cache's own read lock.
 type shard[V any] struct {
 	items *gocache.Cache
 	limit int
 
-	mu    sync.Mutex
-	order *list.List // of *node, the oldest in front
+	mu     sync.Mutex
+	circle []*node[V]
+	hand   int // whose turn it is to go
+	eye    int // whose turn it is to be looked at
 	// generations tell whether a key was deleted while its value was on the way.
 	// A few keys share one: a value that came while a neighbour was deleted is
 	// then not kept, which costs one more call and nothing else.
-	generations [256]uint64
+	generations [256]uint32
 
 	_ [64]byte // the next shard's lock is on another cache line
 }
 
-// node is what go-cache holds: the value, and its place in the order of arrival.
+// node is what go-cache holds.
 type node[V any] struct {
-	key     string
-	value   V
-	expires time.Time
-	place   *list.Element
+	key   string
+	value V
+	place uint32 // in the circle
+	asked uint32 // atomic: 1 if somebody asked for it since its last turn
 }
 
-// New is a Cache for at most limit values (at least one).
-func New[V any](limit int) *Cache[V] {
+// New is a Cache for at most limit values (at least one), which are of no more
+// use once dead says so.
+func New[V any](limit int, dead func(*V) bool) *Cache[V] {
 	limit = max(limit, 1)
 	count := 1
 	for limit > count*shardSize && count < maxShards {
 		count *= 2
 	}
-	c := &Cache[V]{seed: maphash.MakeSeed(), shards: make([]shard[V], count)}
+	c := &Cache[V]{seed: maphash.MakeSeed(), dead: dead, shards: make([]shard[V], count)}
 	for i := range c.shards {
 		c.shards[i].items = gocache.New(gocache.NoExpiration, 0) // 0: no janitor goroutine
 		c.shards[i].limit = limit / count
-		c.shards[i].order = list.New()
 	}
 	return c
 }
 
-// Get is the value of key, unless it has expired or there is none.
-func (c *Cache[V]) Get(key string) (V, bool) {
+// Get is the value of key, dead or not; nil if there is none.
+func (c *Cache[V]) Get(key string) *V {
 	s, _ := c.locate(key)
-	if n, ok := s.items.Get(key); ok {
-		return n.(*node[V]).value, true
+	item, ok := s.items.Get(key)
+	if !ok {
+		return nil
 	}
-	var zero V
-	return zero, false
+	n := item.(*node[V])
+	if atomic.LoadUint32(&n.asked) == 0 { // written once a round, so that readers share the line
+		atomic.StoreUint32(&n.asked, 1)
+	}
+	return &n.value
 }
 
 // Generation is what Add wants to know: take it before going to get a value.
-func (c *Cache[V]) Generation(key string) uint64 {
+func (c *Cache[V]) Generation(key string) uint32 {
 	s, slot := c.locate(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.generations[slot]
 }
 
-// Add keeps value for ttl, as the newest, unless key was deleted since
-// generation. It reports whether it did.
-func (c *Cache[V]) Add(key string, value V, ttl time.Duration, generation uint64) bool {
-	if ttl <= 0 {
-		return false // go-cache would keep it for ever
-	}
+// Add keeps value, unless key was deleted since generation. It reports whether
+// it did.
+func (c *Cache[V]) Add(key string, value V, generation uint32) bool {
 	s, slot := c.locate(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.generations[slot] != generation {
 		return false
 	}
+	n := &node[V]{key: key, value: value}
 	if old, ok := s.items.Get(key); ok {
-		s.order.Remove(old.(*node[V]).place)
+		n.place, n.asked = old.(*node[V]).place, atomic.LoadUint32(&old.(*node[V]).asked)
+	} else {
+		c.look(s)
+		n.place = c.room(s)
 	}
-	n := &node[V]{key: key, value: value, expires: time.Now().Add(ttl).Round(0)}
-	n.place = s.order.PushBack(n)
-	s.items.Set(key, n, ttl)
-	c.evictions.Add(int64(s.sweep()))
+	s.circle[n.place] = n
+	s.items.Set(key, n, gocache.NoExpiration)
 	return true
+}
+
+// look takes out a few dead values.
+func (c *Cache[V]) look(s *shard[V]) {
+	for range looksPerAdd {
+		switch {
+		case s.eye >= len(s.circle):
+			s.eye = 0
+		case c.dead(&s.circle[s.eye].value):
+			s.remove(s.circle[s.eye])
+		default:
+			s.eye++
+		}
+	}
+}
+
+// room is a place for one more: a new one, or that of the value that is put out.
+func (c *Cache[V]) room(s *shard[V]) uint32 {
+	if len(s.circle) < s.limit {
+		s.circle = append(s.circle, nil)
+		return uint32(len(s.circle) - 1)
+	}
+	for chances := 0; ; chances++ {
+		s.hand = (s.hand + 1) % len(s.circle)
+		n := s.circle[s.hand]
+		if atomic.SwapUint32(&n.asked, 0) == 0 || chances == maxChances {
+			s.items.Delete(n.key)
+			c.evictions.Add(1)
+			return n.place
+		}
+	}
+}
+
+func (s *shard[V]) remove(n *node[V]) {
+	last := len(s.circle) - 1
+	s.circle[n.place] = s.circle[last]
+	s.circle[n.place].place = n.place
+	s.circle[last] = nil
+	s.circle = s.circle[:last]
+	s.items.Delete(n.key)
 }
 
 // Delete forgets key, and whatever is on the way for it: an Add with an earlier
@@ -126,31 +172,10 @@ func (c *Cache[V]) Delete(key string) {
 	}
 }
 
-// Purge forgets everything, as Delete does.
-func (c *Cache[V]) Purge() {
+// Len is the number of values held, dead ones not yet taken out included.
+func (c *Cache[V]) Len() (total int) {
 	for i := range c.shards {
-		c.shards[i].purge()
-	}
-}
-
-func (s *shard[V]) purge() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for slot := range s.generations {
-		s.generations[slot]++
-	}
-	s.items.Flush()
-	s.order.Init()
-}
-
-// Len is the number of values held, expired ones not yet swept included.
-func (c *Cache[V]) Len() int {
-	total := 0
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		total += s.order.Len()
-		s.mu.Unlock()
+		total += c.shards[i].items.ItemCount()
 	}
 	return total
 }
@@ -161,31 +186,4 @@ func (c *Cache[V]) Evictions() int64 { return c.evictions.Load() }
 func (c *Cache[V]) locate(key string) (s *shard[V], slot int) {
 	h := maphash.String(c.seed, key)
 	return &c.shards[h&uint64(len(c.shards)-1)], int(h >> 32 & 255)
-}
-
-// sweep takes out what is too much and some of what has expired; it returns how
-// many of the former there were.
-func (s *shard[V]) sweep() (evicted int) {
-	for s.order.Len() > s.limit {
-		s.remove(s.order.Front().Value.(*node[V]))
-		evicted++
-	}
-	now := time.Now().Round(0)
-	for range sweepPerAdd {
-		oldest := s.order.Front()
-		if oldest == nil || now.Before(oldest.Value.(*node[V]).expires) {
-			break
-		}
-		s.remove(oldest.Value.(*node[V]))
-	}
-	return evicted
-}
-
-// remove takes n out. Once n has expired go-cache hides it, so that the key may
-// have come a second time: that value stays.
-func (s *shard[V]) remove(n *node[V]) {
-	s.order.Remove(n.place)
-	if held, ok := s.items.Get(n.key); !ok || held == n {
-		s.items.Delete(n.key)
-	}
 }

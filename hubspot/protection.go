@@ -1,0 +1,113 @@
+package hubspot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/gate"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/tokencache"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/wait"
+)
+
+// protection stands between the visitors and HubSpot: every call takes its turn
+// at the pace, and what went wrong a moment ago is not tried again.
+type protection struct {
+	creator  Creator
+	lives    lives
+	gate     *gate.Gate
+	refusals *tokencache.Cache[refusal] // by visitor
+	*observer
+}
+
+// refusal is what is remembered of a visitor whose call went wrong.
+type refusal struct {
+	err   error
+	until time.Time
+}
+
+func (r *refusal) over() bool { return !time.Now().Before(r.until) }
+
+// refuses is the error for a visitor for whom HubSpot need not be asked now.
+func (p *protection) refuses(key string) error {
+	if r := p.refusals.Get(key); r != nil && !r.over() {
+		return fmt.Errorf("%w: %w", ErrCoolingDown, r.err)
+	}
+	return p.notAsked(key, p.gate.Refuses(key, turnLimit))
+}
+
+// create makes a token for v, by one call and at most one quick repetition.
+func (p *protection) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
+	if err := p.refuses(key); err != nil {
+		return Token{}, err
+	}
+	token, said, err := p.call(ctx, key, v, kind)
+	if said.again && wait.Sleep(ctx, said.pause) {
+		// Where the gate has closed meanwhile, the first answer stands.
+		if t, s, e := p.call(ctx, key, v, kind); s.asked {
+			token, said, err = t, s, e
+		}
+	}
+	if said.visitor > 0 {
+		p.refusals.Add(key, refusal{err, time.Now().Add(said.visitor)}, p.refusals.Generation(key))
+	}
+	return token, err
+}
+
+// call makes one call when its turn comes, and draws the conclusions for those
+// who come next. It believes nothing: the Creator may panic, hang, or give a token
+// that is somebody else's or no longer good, and so may its error's methods, all
+// of which are called in here.
+func (p *protection) call(ctx context.Context, key string, v Visitor, kind EventKind) (Token, verdict, error) {
+	pass, err := p.gate.Enter(ctx, key, time.Now().Add(turnLimit))
+	if err != nil {
+		return Token{}, verdict{}, p.notAsked(key, err)
+	}
+	type result struct {
+		token   Token
+		verdict verdict
+	}
+	began := time.Now()
+	got, err := flight.Guard(ctx, func(ctx context.Context) (result, error) {
+		token, err := p.creator.CreateToken(ctx, v)
+		if err == nil {
+			err = p.check(token, v.Email)
+		}
+		return result{Token{data: token.data}, conclude(err, token.limit)}, err
+	})
+	if !got.verdict.asked { // it did not return
+		got.verdict = conclude(err, nil)
+	}
+	closed := pass.Leave(got.verdict.account)
+	var panicked *flight.PanicError
+	if errors.As(err, &panicked) {
+		p.logOnce(slog.LevelError, "panic", "hubspot: the Creator panicked", slog.String("panic", panicked.Error()), slog.String("stack", string(panicked.Stack)))
+	}
+	p.called(key, kind, got.verdict, closed, time.Since(began), err)
+	return got.token, got.verdict, err
+}
+
+func (p *protection) check(token Token, email string) error {
+	switch e := p.lives.entry(token); {
+	case token.Email() != email, token.Reveal() == "":
+		// A mistake of an adapter's must not become somebody else's chat.
+		return fmt.Errorf("%w: the Creator's token is empty or for another visitor", ErrUnavailable)
+	case e.freshness(p.lives.instant(time.Now())) == spent:
+		return fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
+	}
+	return nil
+}
+
+// notAsked is the error for a call that the gate does not let pass.
+func (p *protection) notAsked(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, gate.ErrNoRoom) {
+		p.limited(key)
+	}
+	return fmt.Errorf("%w: %w", ErrCoolingDown, err)
+}

@@ -1,0 +1,59 @@
+// Package credential knows what HubSpot's access tokens look like, so that a
+// wrong one is named at the start and not by HubSpot's 401. No error quotes what
+// was wrong: it may be the token itself, put into another place.
+package credential
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+)
+
+var apiKey = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// Clean is an access token without the white space around it.
+func Clean(token string) (string, error) {
+	token = strings.TrimSpace(token)
+	switch {
+	case token == "":
+		return "", errors.New("is empty")
+	case len(token) > 1 && token[0] == token[len(token)-1] && strings.ContainsAny(token[:1], `"'`):
+		return "", errors.New("has quotes around it, which docker's --env-file keeps: write it without")
+	case apiKey.MatchString(token):
+		return "", errors.New("is an API key, which HubSpot does not take any more: use the access token of a private app")
+	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return "", errors.New("has spaces, line ends or other characters that no access token has")
+	}
+	return token, nil
+}
+
+// Read is the access token that file holds.
+func Read(file string) (string, error) {
+	content, err := os.ReadFile(file)
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err // without the path
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot be read: %w", err)
+	}
+	token, err := Clean(string(content))
+	if err != nil {
+		return "", fmt.Errorf("does not hold an access token: what it holds %w", err)
+	}
+	return token, nil
+}
+
+var privateApp = regexp.MustCompile(`^pat-([a-z]+[0-9]+)-`)
+
+// Region is the data centre that a private app's access token names, such as
+// eu1; "" where token names none.
+func Region(token string) string {
+	if match := privateApp.FindStringSubmatch(strings.TrimSpace(token)); match != nil {
+		return match[1]
+	}
+	return ""
+}
