@@ -82,15 +82,15 @@ type observer struct {
 	logged map[string]time.Time // when each kind of problem was last logged
 }
 
-func (o *observer) count(what func(*Stats)) {
+func (o *observer) count(counter *int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	what(&o.rare)
+	*counter++
 }
 
 // note counts an event and tells the Observer of it.
-func (o *observer) note(e Event, what func(*Stats)) {
-	o.count(what)
+func (o *observer) note(e Event, counter *int64) {
+	o.count(counter)
 	if o.callback == nil {
 		return
 	}
@@ -103,54 +103,52 @@ func (o *observer) note(e Event, what func(*Stats)) {
 }
 
 // called is for a call that was made; closed tells that the gate is, after it.
-func (o *observer) called(key string, kind EventKind, said verdict, closed bool, took time.Duration, err error) {
-	e := Event{Kind: kind, Visitor: o.name(key), Duration: took, Err: err}
-	if err == nil {
-		o.log(slog.LevelDebug, "hubspot: token "+string(kind), visitorAttr(e), slog.Duration("took", took))
-		o.note(e, func(s *Stats) {
-			s.Minted++
-			if kind == EventRenewed {
-				s.Renewals++
-			}
-		})
+func (o *observer) called(e Event, said verdict, closed bool) {
+	attrs := []slog.Attr{slog.String("visitor", e.Visitor[:16]), slog.Duration("took", e.Duration)}
+	if e.Err == nil {
+		o.log(slog.LevelDebug, "hubspot: token "+string(e.Kind), attrs...)
+		if e.Kind == EventRenewed {
+			o.count(&o.rare.Renewals)
+		}
+		o.note(e, &o.rare.Minted)
 		return
 	}
-	level := slog.LevelWarn
-	if said.class == classAccount || said.class == classVisitor && closed || errors.Is(err, ErrDailyLimit) {
-		level = slog.LevelError // it needs the operator
+	level, counter := slog.LevelWarn, &o.rare.FailedOutage
+	switch said.class {
+	case classVisitor:
+		counter = &o.rare.FailedVisitor
+	case classAccount:
+		counter = &o.rare.FailedAccount
+	case classLimit:
+		counter = &o.rare.FailedLimit
 	}
-	o.logOnce(level, string(said.class), "hubspot: "+said.advice+"; visitors without a token chat anonymously",
-		visitorAttr(e), slog.Any("error", err), slog.Duration("took", took))
+	// Some need the operator; of visitors, only if several were refused.
+	if said.class == classAccount || said.class == classVisitor && closed || errors.Is(e.Err, ErrDailyLimit) {
+		level = slog.LevelError
+	}
+	o.logOnce(level, string(said.class), "hubspot: "+said.advice+"; visitors without a token chat anonymously", append(attrs, slog.Any("error", e.Err))...)
 	e.Kind = EventFailed
-	o.note(e, func(s *Stats) {
-		*map[class]*int64{classVisitor: &s.FailedVisitor, classAccount: &s.FailedAccount, classLimit: &s.FailedLimit, classOutage: &s.FailedOutage}[said.class]++
-	})
+	o.note(e, counter)
 }
 
 func (o *observer) limited(key string) {
 	e := Event{Kind: EventLimited, Visitor: o.name(key)}
-	o.log(slog.LevelDebug, "hubspot: no room for a call at this pace", visitorAttr(e))
-	o.note(e, func(s *Stats) { s.Limited++ })
+	o.log(slog.LevelDebug, "hubspot: no room for a call at this pace", slog.String("visitor", e.Visitor[:16]))
+	o.note(e, &o.rare.Limited)
 }
 
 func (o *observer) gateChanged(open bool) {
-	e := Event{Kind: EventGateClosed}
+	kind, counter := EventGateClosed, &o.rare.GateClosed
 	if open {
-		e.Kind = EventGateOpened
+		kind, counter = EventGateOpened, &o.rare.GateOpened
 	}
-	o.log(slog.LevelDebug, "hubspot: "+string(e.Kind))
-	o.note(e, func(s *Stats) {
-		if open {
-			s.GateOpened++
-		} else {
-			s.GateClosed++
-		}
-	})
+	o.log(slog.LevelDebug, "hubspot: "+string(kind))
+	o.note(Event{Kind: kind}, counter)
 }
 
 func (o *observer) storeFailed(key string, err error) {
 	o.logOnce(slog.LevelWarn, "store", "hubspot: the shared store failed; tokens are kept in memory only", slog.Any("error", err))
-	o.note(Event{Kind: EventStoreFailed, Visitor: o.name(key), Err: err}, func(s *Stats) { s.StoreErrors++ })
+	o.note(Event{Kind: EventStoreFailed, Visitor: o.name(key), Err: err}, &o.rare.StoreErrors)
 }
 
 // logOnce logs a problem of a kind at most once a minute at its level, and at
@@ -173,5 +171,3 @@ func (o *observer) log(level slog.Level, message string, attrs ...slog.Attr) {
 	defer func() { _ = recover() }()
 	o.logger.LogAttrs(context.Background(), level, message, attrs...)
 }
-
-func visitorAttr(e Event) slog.Attr { return slog.String("visitor", e.Visitor[:16]) }

@@ -31,18 +31,11 @@ type refusal struct {
 
 func (r *refusal) over() bool { return !time.Now().Before(r.until) }
 
-// refuses is the error for a visitor for whom HubSpot need not be asked now.
-func (p *protection) refuses(key string) error {
-	if r := p.refusals.Get(key); r != nil && !r.over() {
-		return fmt.Errorf("%w: %w", ErrCoolingDown, r.err)
-	}
-	return p.notAsked(key, p.gate.Refuses(key, turnLimit))
-}
-
-// create makes a token for v, by one call and at most one quick repetition.
+// create makes a token for v, by one call and at most one quick repetition,
+// unless HubSpot refused v a moment ago.
 func (p *protection) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
-	if err := p.refuses(key); err != nil {
-		return Token{}, err
+	if r := p.refusals.Get(key); r != nil && !r.over() {
+		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, r.err)
 	}
 	token, said, err := p.call(ctx, key, v, kind)
 	if said.again && wait.Sleep(ctx, said.pause) {
@@ -64,7 +57,10 @@ func (p *protection) create(ctx context.Context, key string, v Visitor, kind Eve
 func (p *protection) call(ctx context.Context, key string, v Visitor, kind EventKind) (Token, verdict, error) {
 	pass, err := p.gate.Enter(ctx, key, time.Now().Add(turnLimit))
 	if err != nil {
-		return Token{}, verdict{}, p.notAsked(key, err)
+		if errors.Is(err, gate.ErrNoRoom) {
+			p.limited(key)
+		}
+		return Token{}, verdict{}, fmt.Errorf("%w: %w", ErrCoolingDown, err)
 	}
 	type result struct {
 		token   Token
@@ -86,7 +82,7 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 	if errors.As(err, &panicked) {
 		p.logOnce(slog.LevelError, "panic", "hubspot: the Creator panicked", slog.String("panic", panicked.Error()), slog.String("stack", string(panicked.Stack)))
 	}
-	p.called(key, kind, got.verdict, closed, time.Since(began), err)
+	p.called(Event{kind, p.name(key), err, time.Since(began)}, got.verdict, closed)
 	return got.token, got.verdict, err
 }
 
@@ -99,15 +95,4 @@ func (p *protection) check(token Token, email string) error {
 		return fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 	}
 	return nil
-}
-
-// notAsked is the error for a call that the gate does not let pass.
-func (p *protection) notAsked(key string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, gate.ErrNoRoom) {
-		p.limited(key)
-	}
-	return fmt.Errorf("%w: %w", ErrCoolingDown, err)
 }

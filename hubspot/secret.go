@@ -66,9 +66,6 @@ func (s Secret) String() string {
 	return redacted
 }
 
-// GoString is "[redacted]", or "" for the zero Secret.
-func (s Secret) GoString() string { return s.String() }
-
 // Format prints "[redacted]" for every verb, and nothing for the zero Secret.
 func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 

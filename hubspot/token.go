@@ -60,19 +60,13 @@ func (t Token) ExpiresAt() time.Time { return t.IssuedAt().Add(t.data.get().life
 // String is "[redacted]".
 func (Token) String() string { return redacted }
 
-// GoString is "[redacted]".
-func (Token) GoString() string { return redacted }
-
 // Format prints "[redacted]" for every verb.
 func (Token) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 
 // LogValue is "[redacted]".
 func (Token) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON is "[redacted]" as a JSON string.
-func (Token) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// MarshalText is "[redacted]".
+// MarshalText is "[redacted]"; JSON uses it too.
 func (Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // jwtExpiry reads exp where the token happens to be a JWT. The signature is

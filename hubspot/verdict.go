@@ -76,7 +76,7 @@ func conclude(err error, limit *RateLimit) verdict {
 	case errors.Is(err, ErrRateLimited):
 		account(classLimit, limitMemory(api), "the account makes too many calls")
 	case status == statusMigrating:
-		account(classLimit, limitMemory(api), "HubSpot is moving the account to another data centre")
+		account(classLimit, limitMemory(api), "the account is being migrated to another of HubSpot's data centres")
 	case errors.Is(err, errCredential):
 		outage("the access token cannot be had: check HUBSPOT_ACCESS_TOKEN_FILE, or the function of WithCredential")
 	case status == http.StatusProxyAuthRequired, errors.Is(err, errProxy):

@@ -182,7 +182,7 @@ func TestTokenEndpointWithoutHubSpot(t *testing.T) {
 // before that, however long a call to HubSpot may take.
 func TestTokenEndpointAnswersInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, Timeout: 30 * time.Second})
+		a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, Timeout: 10 * time.Second})
 		a.hubspot.SetOutage(&hubspottest.Fault{Hang: true})
 		began := time.Now()
 		w := serve(a.TokenHandler(), ask(ada))

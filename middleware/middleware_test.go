@@ -509,10 +509,9 @@ func environment(t *testing.T, env map[string]string) {
 
 func TestFromEnv(t *testing.T) {
 	s := hubspottest.NewServer(t)
-	environment(t, map[string]string{
-		"HUBSPOT_ACCESS_TOKEN": hubspottest.AccessToken.Reveal(), "HUBSPOT_PORTAL_ID": hubspottest.PortalID, "HUBSPOT_API_URL": s.URL,
-		"HUBSPOT_REGION": "eu1",
-	})
+	european := strings.Replace(hubspottest.AccessToken.Reveal(), "na1", "eu1", 1)
+	s.SetAccessToken(european)
+	environment(t, map[string]string{"HUBSPOT_ACCESS_TOKEN": european, "HUBSPOT_PORTAL_ID": hubspottest.PortalID, "HUBSPOT_API_URL": s.URL})
 	log := &logs{}
 	m, err := middleware.FromEnv(signedIn, middleware.WithLogger(log.logger()))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
 )

@@ -63,7 +63,7 @@ func (f Flight[V]) Wait(ctx context.Context) (v V, err error) {
 
 // Guard runs work on a goroutine of its own and gives its result, or an error
 // when work panics, calls runtime.Goexit, or has not returned when ctx ends.
-func Guard[V any](ctx context.Context, work func(context.Context) (V, error)) (V, error) {
+func Guard[V any](ctx context.Context, work func(context.Context) (V, error)) (v V, err error) {
 	type result struct {
 		v   V
 		err error
@@ -83,12 +83,6 @@ func Guard[V any](ctx context.Context, work func(context.Context) (V, error)) (V
 	case r := <-done:
 		return r.v, r.err
 	case <-ctx.Done():
-	}
-	select {
-	case r := <-done: // finished at the last moment
-		return r.v, r.err
-	default:
-		var none V
-		return none, ctx.Err()
+		return v, ctx.Err()
 	}
 }

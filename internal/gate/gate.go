@@ -55,7 +55,7 @@ func New(perSecond float64, burst int, onChange func(open bool)) *Gate {
 type Outcome struct {
 	Sign Sign
 	For  time.Duration // how long the gate closes, if it does
-	Why  error         // and what those hear who do not pass then
+	Why  error         // and what those hear who do not pass then; required with Trouble and Close
 }
 
 // Sign is the part of an Outcome that moves the gate.
@@ -82,7 +82,7 @@ type Pass struct {
 // come after deadline.
 func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass, error) {
 	g.mu.Lock()
-	err := g.shut(who)
+	err := g.closedFor(who)
 	pass := &Pass{g, who, g.closed}
 	g.trial = g.trial || err == nil && g.closed
 	g.mu.Unlock()
@@ -93,13 +93,13 @@ func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass
 	defer cancel()
 	err = g.limiter.Wait(ctx)
 	g.mu.Lock()
-	closedMeanwhile, why := g.closed && !pass.trial, g.closing()
+	closedMeanwhile, why := g.closed && !pass.trial, g.why
 	g.mu.Unlock()
 	switch {
 	case err != nil:
 		err = ErrNoRoom
 	case closedMeanwhile:
-		err = why
+		err = fmt.Errorf("%w: %w", ErrClosed, why)
 	default:
 		return pass, nil
 	}
@@ -107,33 +107,14 @@ func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass
 	return nil, err
 }
 
-// Refuses is the error with which Enter would refuse a call for who now, nil if
-// it might pass within turn. It changes nothing, and is cheap.
-func (g *Gate) Refuses(who string, turn time.Duration) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	queued := 1 - g.limiter.Tokens() // calls whose turn comes before this one's, it included
-	if err := g.shut(who); err != nil || queued <= turn.Seconds()*float64(g.limiter.Limit()) {
-		return err
-	}
-	return ErrNoRoom
-}
-
-// shut is the error for a call that may not even be a trial.
-func (g *Gate) shut(who string) error {
+// closedFor is the error for a call that may not even be the trial.
+func (g *Gate) closedFor(who string) error {
 	now, until := time.Now(), g.closedUntil
 	if slices.Contains(g.troubled, who) {
 		until = until.Add(othersFirst)
 	}
 	if !g.closed || !g.trial && !now.Before(until) {
 		return nil
-	}
-	return g.closing()
-}
-
-func (g *Gate) closing() error {
-	if g.why == nil {
-		return ErrClosed
 	}
 	return fmt.Errorf("%w: %w", ErrClosed, g.why)
 }

@@ -18,6 +18,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var errWhy = errors.New("why")
+
 // recorded is a gate and what its onChange heard.
 type recorded struct {
 	*gate.Gate
@@ -142,7 +144,7 @@ func TestCallerLeavesTheQueue(t *testing.T) {
 func TestCloseForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(10, 50)
-		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Minute})
 		refused(t, g, gate.ErrClosed)
 		time.Sleep(time.Minute - time.Nanosecond)
 		refused(t, g, gate.ErrClosed)
@@ -166,14 +168,14 @@ func TestTrialOutcomes(t *testing.T) {
 		least, most time.Duration // until the next trial; -1: open
 	}{
 		"well":    {gate.Outcome{Sign: gate.Well}, -1, -1},
-		"close":   {gate.Outcome{Sign: gate.Close, For: 2 * time.Minute}, 2 * time.Minute, 2 * time.Minute},
-		"trouble": {gate.Outcome{Sign: gate.Trouble, For: 20 * time.Second}, 20 * time.Second, 20 * time.Second},
+		"close":   {gate.Outcome{Sign: gate.Close, Why: errWhy, For: 2 * time.Minute}, 2 * time.Minute, 2 * time.Minute},
+		"trouble": {gate.Outcome{Sign: gate.Trouble, Why: errWhy, For: 20 * time.Second}, 20 * time.Second, 20 * time.Second},
 		"unknown": {gate.Outcome{}, 0, 0}, // the next call tries
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newGate(10, 50)
-				enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
+				enter(t, g).Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Minute})
 				time.Sleep(time.Minute)
 				enter(t, g).Leave(tt.outcome)
 				if tt.least < 0 {
@@ -199,7 +201,7 @@ func TestFiveTroublesInARowClose(t *testing.T) {
 		g := newGate(100, 50)
 		trouble := func(n int) {
 			for range n {
-				enter(t, g).Leave(gate.Outcome{Sign: gate.Trouble, For: 20 * time.Second})
+				enter(t, g).Leave(gate.Outcome{Sign: gate.Trouble, Why: errWhy, For: 20 * time.Second})
 			}
 		}
 		trouble(4)
@@ -223,8 +225,8 @@ func TestALongerClosingIsNotShortened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(10, 50)
 		first, second := enter(t, g), enter(t, g)
-		first.Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
-		second.Leave(gate.Outcome{Sign: gate.Close, For: time.Second})
+		first.Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Minute})
+		second.Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Second})
 		time.Sleep(59 * time.Second)
 		refused(t, g, gate.ErrClosed)
 		g.heard(t, false)
@@ -236,7 +238,7 @@ func TestALateSuccessDoesNotOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(10, 50)
 		late := enter(t, g)
-		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Minute})
 		late.Leave(gate.Outcome{Sign: gate.Well})
 		refused(t, g, gate.ErrClosed)
 		g.heard(t, false)
@@ -258,7 +260,7 @@ func TestClosingReachesTheQueue(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		first.Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
+		first.Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Minute})
 		group.Wait()
 		if closed.Load() != 3 {
 			t.Errorf("%d of 3 were refused", closed.Load())
@@ -271,7 +273,7 @@ func TestClosingReachesTheQueue(t *testing.T) {
 func TestReopeningDrainsTheBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(10, 50)
-		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Minute})
 		time.Sleep(time.Minute)
 		enter(t, g).Leave(gate.Outcome{Sign: gate.Well})
 		began := time.Now()
@@ -289,7 +291,7 @@ func TestATrialThatIsNotMadeIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(0.1, 2)
 		enter(t, g)
-		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Second})
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Second})
 		time.Sleep(2 * time.Second)
 		if _, err := g.Enter(t.Context(), "somebody", time.Now().Add(time.Second)); !errors.Is(err, gate.ErrNoRoom) {
 			t.Errorf("without room: %v", err)
@@ -304,7 +306,7 @@ func TestOneInTroubleClosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(100, 50)
 		for range 100 {
-			enterAs(t, g, "in trouble").Leave(gate.Outcome{Sign: gate.Trouble, For: time.Minute})
+			enterAs(t, g, "in trouble").Leave(gate.Outcome{Sign: gate.Trouble, Why: errWhy, For: time.Minute})
 			time.Sleep(time.Second)
 		}
 		g.heard(t)
@@ -319,7 +321,7 @@ func TestOthersGoFirst(t *testing.T) {
 		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute, Why: why})
 		refused(t, g, why)
 		time.Sleep(time.Minute)
-		enterAs(t, g, "in trouble").Leave(gate.Outcome{Sign: gate.Trouble, For: 20 * time.Second})
+		enterAs(t, g, "in trouble").Leave(gate.Outcome{Sign: gate.Trouble, Why: errWhy, For: 20 * time.Second})
 		time.Sleep(20 * time.Second)
 		enterAs(t, g, "another").Leave(gate.Outcome{Sign: gate.Unknown})
 		for range 60 {
@@ -338,7 +340,7 @@ func TestFiveTroublesAnHourApartAreNotInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(100, 50)
 		for range 20 {
-			enter(t, g).Leave(gate.Outcome{Sign: gate.Trouble, For: time.Minute})
+			enter(t, g).Leave(gate.Outcome{Sign: gate.Trouble, Why: errWhy, For: time.Minute})
 			time.Sleep(time.Hour)
 		}
 		g.heard(t)
@@ -354,62 +356,11 @@ func TestQueueDoesNotPassBesideTheTrial(t *testing.T) {
 		var err error
 		go func() { _, err = g.Enter(t.Context(), "queued", time.Now().Add(time.Minute)) }()
 		synctest.Wait()
-		first.Leave(gate.Outcome{Sign: gate.Close, For: time.Second})
+		first.Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Second})
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if !errors.Is(err, gate.ErrClosed) {
 			t.Errorf("%v", err)
 		}
-	})
-}
-
-// Refuses knows beforehand what Enter would say, and takes nothing.
-func TestRefuses(t *testing.T) {
-	const turn = 5 * time.Second
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate(10, 50)
-		ctx, cancel := context.WithCancel(t.Context())
-		refusals := 0
-		for i := range 120 {
-			for range 3 {
-				if err := g.Refuses("somebody", turn); err != nil && !errors.Is(err, gate.ErrNoRoom) {
-					t.Fatalf("call %d: %v", i, err)
-				}
-			}
-			expected := g.Refuses("somebody", turn)
-			var err error
-			go func() { _, err = g.Enter(ctx, "somebody", time.Now().Add(turn)) }()
-			synctest.Wait()
-			if !errors.Is(err, expected) {
-				t.Errorf("call %d: Enter says %v, Refuses said %v", i, err, expected)
-			}
-			if err != nil {
-				refusals++
-			}
-		}
-		if refusals != 20 {
-			t.Errorf("%d of 120 calls refused, want 20", refusals)
-		}
-		cancel()
-		synctest.Wait()
-	})
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate(10, 50)
-		says := func(when string, turn time.Duration, want error) {
-			t.Helper()
-			if err := g.Refuses("somebody", turn); !errors.Is(err, want) || (err == nil) != (want == nil) {
-				t.Errorf("%s: %v, want %v", when, err, want)
-			}
-		}
-		says("new", 0, nil)
-		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute})
-		says("closed", turn, gate.ErrClosed)
-		time.Sleep(time.Minute)
-		says("when a trial may pass", turn, nil)
-		trial := enter(t, g)
-		says("during the trial", turn, gate.ErrClosed)
-		trial.Leave(gate.Outcome{Sign: gate.Well})
-		says("open again", turn, nil)
-		g.heard(t, false, true)
 	})
 }

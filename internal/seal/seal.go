@@ -10,6 +10,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 )
 
@@ -22,23 +23,17 @@ type Sealer struct {
 
 // New derives the keys. secret should have at least 32 bytes of a random string.
 func New(secret []byte) (*Sealer, error) {
-	nameKey, err := hkdf.Key(sha256.New, secret, nil, "hubspot-visitor name", 32)
-	if err != nil {
+	nameKey, err1 := hkdf.Key(sha256.New, secret, nil, "hubspot-visitor name", 32)
+	recordKey, err2 := hkdf.Key(sha256.New, secret, nil, "hubspot-visitor record", 32)
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	recordKey, err := hkdf.Key(sha256.New, secret, nil, "hubspot-visitor record", 32)
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	block, err := aes.NewCipher(recordKey)
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
+	block, err1 := aes.NewCipher(recordKey)
+	if err1 != nil {
+		return nil, fmt.Errorf("seal: %w", err1)
 	}
 	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	return &Sealer{nameKey, aead}, nil
+	return &Sealer{nameKey, aead}, err
 }
 
 // Name is an HMAC-SHA-256 of s in hexadecimal: the same for the same s and
