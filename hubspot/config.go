@@ -94,13 +94,14 @@ func ConfigFromEnv() (Config, error) {
 	if cfg.RenderBudget == 0 && os.Getenv("HUBSPOT_RENDER_BUDGET") != "" {
 		cfg.RenderBudget = time.Nanosecond
 	}
-	if cfg.AccessTokenFile != "" {
-		token, err := credential.Read(cfg.AccessTokenFile)
-		if err != nil && cfg.identifies() {
+	token := cfg.AccessToken.Reveal()
+	if cfg.AccessTokenFile != "" && cfg.identifies() {
+		var err error
+		if token, err = credential.Read(cfg.AccessTokenFile); err != nil {
 			errs = append(errs, fmt.Errorf("hubspot: HUBSPOT_ACCESS_TOKEN_FILE %w", err))
 		}
-		cfg.Region = cmp.Or(cfg.Region, regionOf(token))
 	}
+	cfg.Region = cmp.Or(cfg.Region, regionOf(token))
 	errs = append(errs, cfg.problems()...)
 	if cfg.PortalID == "" && cfg.Chat != ChatOff {
 		errs = append(errs, errors.New("hubspot: HUBSPOT_PORTAL_ID is missing"))

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -68,15 +69,17 @@ func newSite(t *testing.T, server *hubspottest.Server, cfg hubspot.TokensConfig,
 	return s
 }
 
-// simulation begins a test that lets a population browse. Such tests take up to
-// minutes under the race detector: -short leaves them out. Collections are made
-// rare, since scanning so many stacks would take most of the time.
-func simulation(t *testing.T) {
-	if testing.Short() {
-		t.Skip("left out by -short")
-	}
+// simulation begins a test that lets a population browse, of full size with
+// PROOF=1, which takes minutes under the race detector, and otherwise of a small
+// one. Collections are made rare, since scanning so many stacks would take most of
+// the time.
+func simulation(t *testing.T, full, small int) int {
 	old := debug.SetGCPercent(1000)
 	t.Cleanup(func() { debug.SetGCPercent(old) })
+	if os.Getenv("PROOF") != "" {
+		return full
+	}
+	return small
 }
 
 // pageWriter is a ResponseWriter that is cheap enough for millions of pages.
@@ -267,8 +270,8 @@ func TestHerdMakesOneCall(t *testing.T) {
 // TestStorm: everybody comes back at nine on Monday, after a deploy emptied the
 // caches.
 func TestStorm(t *testing.T) {
-	simulation(t)
-	const visitors, pace, burst = 10_000, 10.0, 50
+	visitors := simulation(t, 10_000, 600)
+	const pace, burst = 10.0, 50
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
 		defer server.Close()
@@ -282,7 +285,7 @@ func TestStorm(t *testing.T) {
 		each(visitors/group, func(g int) {
 			time.Sleep(rand.N(5 * time.Second))
 			var known [group]bool
-			for done.Load() < visitors {
+			for int(done.Load()) < visitors {
 				for i := range group {
 					next := time.Now().Add(5 * time.Second / group)
 					visitor := g*group + i
@@ -333,8 +336,7 @@ func TestStorm(t *testing.T) {
 
 // TestDays: one visitor looks at a page every minute for a week.
 func TestDays(t *testing.T) {
-	simulation(t)
-	const days = 7
+	days := simulation(t, 7, 2)
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
 		defer server.Close()
@@ -350,18 +352,18 @@ func TestDays(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		calls := len(server.Calls())
-		if perDay := float64(calls) / days; perDay > 2.5 {
+		if perDay := float64(calls) / float64(days); perDay > 2.5 {
 			t.Errorf("%.2f calls a day, want at most 2.5", perDay)
 		}
-		t.Logf("%d calls in %d days (%.2f a day); %s", calls, days, float64(calls)/days, s.report())
+		t.Logf("%d calls in %d days (%.2f a day); %s", calls, days, float64(calls)/float64(days), s.report())
 	})
 }
 
 // TestOutage: HubSpot is down for three hours, in three ways, while most tokens
 // come to the age of renewal; some visitors are new.
 func TestOutage(t *testing.T) {
-	simulation(t)
-	const visitors, newcomers = 1_000, 100
+	visitors := simulation(t, 1_000, 60)
+	newcomers := visitors / 10
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
 		defer server.Close()
@@ -437,8 +439,7 @@ func TestOutage(t *testing.T) {
 
 // TestAccountError: the access token is revoked, and replaced after an hour.
 func TestAccountError(t *testing.T) {
-	simulation(t)
-	const visitors = 200
+	visitors := simulation(t, 200, 30)
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
 		defer server.Close()
@@ -611,13 +612,13 @@ func TestInvalidateBeatsCallInFlight(t *testing.T) {
 
 // TestBounds sends a million visitors through a cache for 50,000.
 func TestBounds(t *testing.T) {
-	simulation(t)
-	const visitors, limit = 1_000_000, 50_000
+	visitors := simulation(t, 1_000_000, 50_000)
+	limit := visitors / 20
 	value := strings.Repeat("x", 400) // as long as HubSpot's tokens are
 	creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
 		return hubspot.NewToken(value+v.Email, v.Email, time.Now()), nil
 	})
-	tokens, err := hubspot.NewTokens(creator, hubspot.TokensConfig{CallsPerSecond: 1e9, Burst: 1e9})
+	tokens, err := hubspot.NewTokens(creator, hubspot.TokensConfig{CallsPerSecond: 1e9, Burst: 1e9, MaxVisitors: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -658,8 +659,8 @@ func TestBounds(t *testing.T) {
 // invalidations, changed names and renewals. A look fails the test when it shows
 // somebody else's token.
 func TestWrongIdentity(t *testing.T) {
-	simulation(t)
-	const visitors, requests = 2_000, 1_000_000
+	requests := simulation(t, 1_000_000, 30_000)
+	visitors := requests / 500
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
 		defer server.Close()

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"strconv"
 	"time"
@@ -127,6 +129,9 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	}
 	return t, nil
 }
+
+// Format prints nothing but the type: what is in a Tokens is about visitors.
+func (Tokens) Format(f fmt.State, _ rune) { io.WriteString(f, "hubspot.Tokens") }
 
 // Token is a token for v with at least Margin of life left.
 //

@@ -323,10 +323,11 @@ func TestStaticFiles(t *testing.T) {
 // that this test points HUBSPOT_API_URL to one.
 func TestRealHubSpot(t *testing.T) {
 	emulator := hubspottest.NewServer(t)
-	t.Setenv("HUBSPOT_ACCESS_TOKEN", hubspottest.AccessToken.Reveal())
+	european := strings.Replace(hubspottest.AccessToken.Reveal(), "na1", "eu1", 1)
+	emulator.SetAccessToken(european)
+	t.Setenv("HUBSPOT_ACCESS_TOKEN", european)
 	t.Setenv("HUBSPOT_PORTAL_ID", hubspottest.PortalID)
 	t.Setenv("HUBSPOT_API_URL", emulator.URL)
-	t.Setenv("HUBSPOT_REGION", "eu1")
 	if cfg := configFromEnv(); cfg.emulatorAddr != "" {
 		t.Fatalf("the emulator would be started on %s", cfg.emulatorAddr)
 	}

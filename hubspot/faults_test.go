@@ -1,0 +1,719 @@
+package hubspot_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+)
+
+// Each of these was seen to go wrong with a hostile or broken world around the
+// library.
+
+func TestSecretsInOtherValues(t *testing.T) {
+	cfg := hubspot.Config{AccessToken: hubspot.NewSecret(secretCredential), PortalID: "12345678"}
+	type holder struct{ cfg hubspot.Config }
+	other := cfg
+	other.AccessToken = hubspot.NewSecret("pat-na1-another")
+	for name, v := range map[string]any{
+		"unexported field":     holder{cfg},
+		"pointer to it":        &holder{cfg},
+		"unexported any":       struct{ v any }{&holder{cfg}},
+		"map key":              map[hubspot.Config]int{cfg: 1},
+		"map key, unexported":  struct{ m map[hubspot.Secret]int }{map[hubspot.Secret]int{cfg.AccessToken: 1}},
+		"difference":           cmp.Diff(cfg, other) + cmp.Diff(other, cfg),
+		"difference to none":   cmp.Diff(cfg, hubspot.Config{}),
+		"difference of tokens": cmp.Diff(hubspot.NewToken(secretCredential, "a", time.Now()), hubspot.Token{}, cmp.Exporter(everything)),
+	} {
+		noLeak(t, name, v, secretCredential)
+	}
+	var b bytes.Buffer
+	_ = gob.NewEncoder(&b).Encode(cfg)
+	if leaks(b.String(), secretCredential) != "" {
+		t.Error("the secret is in gob")
+	}
+	if diff := cmp.Diff(cfg, hubspot.Config{AccessToken: hubspot.NewSecret(secretCredential), PortalID: "12345678"}); diff != "" {
+		t.Errorf("equal Secrets differ:\n%s", diff)
+	}
+	if !(hubspot.Secret{}).IsZero() || !hubspot.NewSecret("").IsZero() || cfg.AccessToken.IsZero() || cfg == (hubspot.Config{}) {
+		t.Error("IsZero")
+	}
+}
+
+func everything(reflect.Type) bool { return true }
+
+func TestTokensPrintNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := emulated(t, hubspot.Config{})
+		tokens := newTokens(t, client, hubspot.TokensConfig{})
+		for _, v := range []hubspot.Visitor{ada, {Email: "under.way@example.com", EmailVerified: true}} {
+			go tokens.Token(t.Context(), v)
+			synctest.Wait()
+			server.SetOutage(&hubspottest.Fault{Latency: time.Second})
+		}
+		for name, v := range map[string]any{"pointer": tokens, "field": struct{ t *hubspot.Tokens }{tokens}} {
+			for _, private := range []string{ada.Email, "under.way@example.com", hubspottest.AccessToken.Reveal()} {
+				noLeak(t, name, v, private)
+			}
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// between is a transport in front of the emulator's.
+type between struct {
+	http.RoundTripper
+	answer func(body string) *http.Response // nil: the emulator's
+}
+
+func (b between) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, _ := io.ReadAll(r.Body)
+	if res := b.answer(string(body)); res != nil {
+		res.Request = r
+		return res, nil
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return b.RoundTripper.RoundTrip(r)
+}
+
+func response(status int, body string, header ...string) *http.Response {
+	res := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+	for i := 0; i < len(header); i += 2 {
+		res.Header.Set(header[i], header[i+1])
+	}
+	return res
+}
+
+// hostile is a token source whose calls to the emulator go past answer.
+func hostile(t *testing.T, cfg hubspot.TokensConfig, answer func(body string) *http.Response, options ...hubspot.ClientOption) (*hubspot.Tokens, *hubspottest.Server) {
+	server := hubspottest.New()
+	t.Cleanup(server.Close)
+	over := &http.Client{Transport: between{server.Client().Transport, answer}}
+	return newTokens(t, newClient(t, hubspot.Config{}, append(options, hubspot.WithHTTPClient(over))...), cfg), server
+}
+
+// One whom HubSpot cannot serve looks at a page every second, others come seldom.
+func TestOneVisitorSwitchesNothingOff(t *testing.T) {
+	for _, status := range []int{400, 403, 409, 413, 422, 500} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var calls atomic.Int64
+				down := true
+				tokens, _ := hostile(t, hubspot.TokensConfig{}, func(body string) *http.Response {
+					if down {
+						return response(503, "")
+					}
+					if strings.Contains(body, "poller@") {
+						calls.Add(1)
+						return response(status, `{}`)
+					}
+					return nil
+				})
+				poll := func() { tokens.Token(t.Context(), hubspot.Visitor{Email: "poller@example.com", EmailVerified: true}) }
+				for i := range 20 { // the gate is closed when HubSpot comes back
+					tokens.Token(t.Context(), visitorNo(1000+i))
+				}
+				down = false
+				anonymous, others := 0, simulation(t, 240, 60)
+				for i := range others {
+					for range 15 + i%106 {
+						poll()
+						time.Sleep(time.Second)
+					}
+					if _, err := tokens.Token(t.Context(), visitorNo(i)); err != nil {
+						anonymous++
+					}
+				}
+				// While the gate is still closed from before, one may come too early.
+				if anonymous > 6 {
+					t.Errorf("%d of %d others were not identified", anonymous, others)
+				}
+				hours := float64(others) * 67.5 / 3600
+				if most := 6*hours + 3; status < 500 && float64(calls.Load()) > most {
+					t.Errorf("%d calls for the one in %.1f hours, want one in ten minutes", calls.Load(), hours)
+				}
+			})
+		})
+	}
+}
+
+// The version is retired, or HubSpot wants another property: that is nobody's
+// fault but the call's.
+func TestRefusalOfEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logLines{}
+		tokens, server := hostile(t, hubspot.TokensConfig{Logger: slog.New(log)}, func(string) *http.Response { return nil })
+		server.SetOutage(&hubspottest.Fault{Status: 400, Body: `{"status":"error","message":"ada@example.com","category":"VALIDATION_ERROR",
+			"errors":[{"message":"firstName is missing","code":"REQUIRED_FIELDS_NOT_SET","context":{"propertyName":["firstname"]}}]}`})
+		for i := range 3600 {
+			tokens.Token(t.Context(), visitorNo(i))
+			time.Sleep(time.Second)
+		}
+		if calls := len(server.Calls()); calls > 70 {
+			t.Errorf("%d calls in an hour, want one a minute", calls)
+		}
+		lines := log.atLeast(slog.LevelError)
+		if len(lines) == 0 || len(lines) > 61 {
+			t.Fatalf("%d Error lines in an hour", len(lines))
+		}
+		for _, part := range []string{"VALIDATION_ERROR", "REQUIRED_FIELDS_NOT_SET", "firstname", "HUBSPOT_API_VERSION"} {
+			if !strings.Contains(lines[0].message, part) {
+				t.Errorf("%q is not in %s", part, lines[0].message)
+			}
+		}
+	})
+}
+
+// What is wrong on this side has words and advice of its own, is counted, and is
+// not tried at every page.
+func TestOwnTrouble(t *testing.T) {
+	cancelled := fmt.Errorf("oauth2: cannot fetch token: %w", context.Canceled)
+	for name, tt := range map[string]struct {
+		options []hubspot.ClientOption
+		cfg     hubspot.Config
+		answer  func(string) *http.Response
+		log     []string
+	}{
+		"credential function with a cancelled context": {
+			[]hubspot.ClientOption{hubspot.WithCredential(func(context.Context) (string, error) { return "", cancelled })}, hubspot.Config{}, nil,
+			[]string{"access token cannot be had", "WithCredential", "context canceled"}},
+		"credential function without a token": {
+			[]hubspot.ClientOption{hubspot.WithCredential(func(context.Context) (string, error) { return " \n", nil })}, hubspot.Config{}, nil,
+			[]string{"access token cannot be had", "is empty"}},
+		"no file": {nil, hubspot.Config{AccessTokenFile: filepath.Join(t.TempDir(), "gone")}, nil,
+			[]string{"access token cannot be had", "HUBSPOT_ACCESS_TOKEN_FILE", "no such file"}},
+		"proxy": {nil, hubspot.Config{}, func(string) *http.Response { return response(407, "") }, []string{"proxy", "HTTPS_PROXY"}},
+		"data centre": {nil, hubspot.Config{}, func(string) *http.Response { return response(488, `{"correctHublet":"eu1"}`) },
+			[]string{"another of HubSpot's data centres", "HUBSPOT_REGION", "eu1"}},
+		"migration": {nil, hubspot.Config{}, func(string) *http.Response { return response(477, `{}`, "Retry-After", "3600") },
+			[]string{"being migrated"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := hubspottest.New()
+				t.Cleanup(server.Close)
+				web := server.Client()
+				if tt.answer != nil {
+					web.Transport = between{web.Transport, tt.answer}
+				}
+				log := &logLines{}
+				tokens := newTokens(t, newClient(t, tt.cfg, append(tt.options, hubspot.WithHTTPClient(web))...), hubspot.TokensConfig{Logger: slog.New(log)})
+				for range 600 {
+					tokens.Token(t.Context(), visitorNo(1))
+					time.Sleep(100 * time.Millisecond)
+				}
+				stats := tokens.Stats()
+				if failed := stats.FailedOutage + stats.FailedAccount + stats.FailedLimit; failed == 0 || failed > 40 {
+					t.Errorf("%d failures in a minute: %+v", failed, stats)
+				}
+				lines := log.atLeast(slog.LevelWarn)
+				if len(lines) == 0 {
+					t.Fatal("nothing logged")
+				}
+				for _, part := range tt.log {
+					if !strings.Contains(lines[0].message, part) {
+						t.Errorf("%q is not in %s", part, lines[0].message)
+					}
+				}
+			})
+		})
+	}
+}
+
+// These need a real network.
+func TestOwnTroubleOnTheWay(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(407) }))
+	t.Cleanup(proxy.Close)
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(slow.Close)
+	through := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }}
+	t.Cleanup(through.CloseIdleConnections)
+	for name, tt := range map[string]struct {
+		client *hubspot.Client
+		want   string
+	}{
+		"407 on CONNECT": {newClient(t, hubspot.Config{}, hubspot.WithHTTPClient(&http.Client{Transport: through})), "proxy wants credentials (407)"},
+		"client's own Timeout": {newClient(t, hubspot.Config{APIURL: slow.URL}, hubspot.WithHTTPClient(&http.Client{Transport: slow.Client().Transport, Timeout: 50 * time.Millisecond})),
+			"HTTP client's own Timeout"},
+	} {
+		_, err := tt.client.CreateToken(t.Context(), ada)
+		if !errors.Is(err, hubspot.ErrUnavailable) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestCredentialIsTrimmed(t *testing.T) {
+	client, _ := emulated(t, hubspot.Config{}, hubspot.WithCredential(func(context.Context) (string, error) { return hubspottest.AccessToken.Reveal() + "\n", nil }))
+	if _, err := client.CreateToken(t.Context(), ada); err != nil {
+		t.Error(err)
+	}
+	client, _ = emulated(t, hubspot.Config{AccessToken: hubspot.NewSecret(" " + hubspottest.AccessToken.Reveal() + "\r\n")})
+	if _, err := client.CreateToken(t.Context(), ada); err != nil {
+		t.Error(err)
+	}
+}
+
+// The orchestrator replaces the secret while HubSpot already refuses the old one.
+func TestReplacedCredentialIsUsedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		credential := func(context.Context) (string, error) {
+			if asked.Add(1) == 1 {
+				return secretCredential, nil
+			}
+			return hubspottest.AccessToken.Reveal(), nil
+		}
+		client, server := emulated(t, hubspot.Config{}, hubspot.WithCredential(credential))
+		began := time.Now()
+		if _, err := newTokens(t, client, hubspot.TokensConfig{}).Token(t.Context(), ada); err != nil || time.Since(began) != 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if calls := len(server.Calls()); calls != 2 {
+			t.Errorf("%d calls, want 2", calls)
+		}
+	})
+}
+
+// badError is an error whose methods panic.
+type badError struct{}
+
+func (*badError) Error() string   { panic("Error") }
+func (*badError) Is(error) bool   { panic("Is") }
+func (b *badError) Unwrap() error { panic("Unwrap") }
+
+func TestErrorsThatPanic(t *testing.T) {
+	var none *hubspot.APIError
+	for name, bad := range map[string]error{"methods": &badError{}, "typed nil": none, "wrapped": fmt.Errorf("an SDK: %w", none)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				failing := true
+				log := &logLines{}
+				tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+					if failing {
+						return hubspot.Token{}, bad
+					}
+					return hubspot.NewToken("t", v.Email, time.Now()), nil
+				}), hubspot.TokensConfig{Logger: slog.New(log)})
+				for i := range 100 { // the gate closes, and each trial fails
+					if _, err := tokens.Token(t.Context(), visitorNo(i)); err == nil {
+						t.Fatal("no error")
+					}
+					time.Sleep(time.Second)
+				}
+				failing = false
+				time.Sleep(time.Minute)
+				if _, err := tokens.Token(t.Context(), visitorNo(1000)); err != nil {
+					t.Errorf("nobody is identified any more: %v", err)
+				}
+				if len(log.atLeast(slog.LevelWarn)) == 0 {
+					t.Error("nothing logged")
+				}
+			})
+		})
+	}
+}
+
+// A repetition takes its own turn.
+func TestRetriesKeepThePace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		tokens, server := hostile(t, hubspot.TokensConfig{}, func(string) *http.Response {
+			if calls.Add(1)%2 == 0 {
+				return response(502, html)
+			}
+			return nil
+		})
+		server.SetRateLimit(0, 0)
+		began := time.Now()
+		var wg sync.WaitGroup
+		for i := range 1000 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
+				tokens.Token(t.Context(), visitorNo(i))
+			})
+		}
+		time.Sleep(time.Second - time.Since(began))
+		if n := calls.Load(); n > 60 {
+			t.Errorf("%d calls in the first second, want at most 60", n)
+		}
+		time.Sleep(10*time.Second - time.Since(began))
+		if n := calls.Load(); n > 150 {
+			t.Errorf("%d calls in ten seconds, want at most 150", n)
+		}
+		wg.Wait()
+	})
+}
+
+// Others use up the account's limit: the last fifth is theirs.
+func TestLastFifthOfTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		tokens, _ := hostile(t, hubspot.TokensConfig{}, func(body string) *http.Response {
+			calls.Add(1)
+			return response(200, `{"token":"t"}`, "X-HubSpot-RateLimit-Max", "190", "X-HubSpot-RateLimit-Remaining", "30", "X-HubSpot-RateLimit-Interval-Milliseconds", "10000")
+		})
+		for i := range 6000 {
+			tokens.Token(t.Context(), visitorNo(i))
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := calls.Load(); n > 61 {
+			t.Errorf("%d calls in ten minutes, want one in ten seconds", n)
+		}
+	})
+}
+
+// A 409 says what it was sent in words that nobody foresees.
+func TestErrorTextsQuoteNothing(t *testing.T) {
+	v := hubspot.Visitor{Email: "ada@example.com", FirstName: "Wilhelmina", AgentContext: map[string]string{"k": "hypertension"}}
+	for _, status := range []int{400, 401, 403, 404, 409, 422, 429, 477, 500, 503} {
+		for _, words := range []string{
+			"exists: Wilhelmina", "exists: WILHELMINA", "ada%40example.com", "ada&#64;example.com", "ada&commat;example.com", "is hypertension",
+			"\x1b[31mred", `ada\u0040example.com`, "\uff41da", "wil\u200bhelmina",
+		} {
+			client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(status)
+				fmt.Fprintf(w, `{"message":%q,"category":%[1]q,"correlationId":%[1]q,"policyName":%[1]q,"errors":[{"code":%[1]q,"context":{"propertyName":[%[1]q]}}]}`, words)
+			})
+			_, err := client.CreateToken(t.Context(), v)
+			if text := strings.ReplaceAll(err.Error(), "[redacted]", ""); len(text) > len("hubspot: the API answered 400: ") {
+				t.Errorf("%d, %q: %q", status, words, text)
+			}
+		}
+	}
+}
+
+func TestProblemsNamedAtTheStart(t *testing.T) {
+	european := strings.Replace(secretCredential, "na1", "eu1", 1)
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want []string // in the error; none: no error
+	}{
+		"token of another region": {with(map[string]string{"HUBSPOT_REGION": "eu1"}), []string{"HUBSPOT_REGION", "eu1", "na1"}},
+		"region of another token": {with(map[string]string{"HUBSPOT_REGION": "na1", "HUBSPOT_ACCESS_TOKEN": european}), []string{"HUBSPOT_REGION", "eu1", "na1"}},
+		"a region to come":        {with(map[string]string{"HUBSPOT_ACCESS_TOKEN": "pat-mars1-x"}), nil},
+		"double quotes":           {with(map[string]string{"HUBSPOT_ACCESS_TOKEN": `"` + secretCredential + `"`}), []string{"HUBSPOT_ACCESS_TOKEN", "quotes"}},
+		"single quotes":           {with(map[string]string{"HUBSPOT_ACCESS_TOKEN": `'` + secretCredential + `'`}), []string{"HUBSPOT_ACCESS_TOKEN", "quotes"}},
+		"an API key":              {with(map[string]string{"HUBSPOT_ACCESS_TOKEN": "5ec0e700-0000-4000-8000-0123456789ab"}), []string{"HUBSPOT_ACCESS_TOKEN", "API key", "private app"}},
+		"a secret of spaces":      {with(map[string]string{"HUBSPOT_STORE_SECRET": strings.Repeat(" ", 40)}), []string{"HUBSPOT_STORE_SECRET", "32 characters"}},
+		"a timeout of hours":      {with(map[string]string{"HUBSPOT_TIMEOUT": "3h"}), []string{"HUBSPOT_TIMEOUT", "10s"}},
+		"the longest timeout":     {with(map[string]string{"HUBSPOT_TIMEOUT": "10s"}), nil},
+		"debug":                   {with(map[string]string{"HUBSPOT_DEBUG": "perhaps"}), []string{"HUBSPOT_DEBUG", "true or false"}},
+	} {
+		environment(t, tt.env)
+		_, err := hubspot.ConfigFromEnv()
+		if (err == nil) != (tt.want == nil) {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, part := range tt.want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %q is not in %v", name, part, err)
+			}
+		}
+	}
+}
+
+func TestRegionOfTheToken(t *testing.T) {
+	european := strings.Replace(secretCredential, "na1", "eu1", 1)
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(european+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, env := range map[string]map[string]string{
+		"variable": with(map[string]string{"HUBSPOT_ACCESS_TOKEN": european}),
+		"file":     with(map[string]string{"HUBSPOT_ACCESS_TOKEN_FILE": file}, "HUBSPOT_ACCESS_TOKEN"),
+	} {
+		environment(t, env)
+		cfg, err := hubspot.ConfigFromEnv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.LoaderSrc(); got != "//js-eu1.hs-scripts.com/12345678.js" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// Nothing is not the default: no page waits.
+func TestRenderBudgetOfZero(t *testing.T) {
+	for value, want := range map[string]time.Duration{"0": time.Nanosecond, "0s": time.Nanosecond, "": 0, "1s": time.Second} {
+		environment(t, with(map[string]string{"HUBSPOT_RENDER_BUDGET": value}))
+		cfg, err := hubspot.ConfigFromEnv()
+		if err != nil || cfg.RenderBudget != want {
+			t.Errorf("%q: %v, %v", value, cfg.RenderBudget, err)
+		}
+	}
+}
+
+// The server switches protocols and says no more.
+func TestSwitchedProtocol(t *testing.T) {
+	held := make(chan net.Conn, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		held <- conn
+	}))
+	t.Cleanup(func() {
+		s.Close()
+		(<-held).Close()
+	})
+	client := newClient(t, hubspot.Config{APIURL: s.URL, Timeout: 200 * time.Millisecond}, hubspot.WithHTTPClient(s.Client()))
+	began := time.Now()
+	_, err := client.CreateToken(t.Context(), ada)
+	if took := time.Since(began); err == nil || took > 2*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+}
+
+func TestEndlessHeaders(t *testing.T) {
+	var sent atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+		for line := "X: " + strings.Repeat("x", 1000) + "\r\n"; err == nil && sent.Load() < 100<<20; sent.Add(int64(len(line))) {
+			_, err = io.WriteString(conn, line)
+		}
+	}))
+	t.Cleanup(s.Close)
+	client := newClient(t, hubspot.Config{APIURL: s.URL})
+	if _, err := client.CreateToken(t.Context(), ada); !errors.Is(err, hubspot.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	client.CloseIdleConnections()
+	s.CloseClientConnections()
+	if n := sent.Load(); n > 20<<20 { // what the kernel's buffers take
+		t.Errorf("%d MB of headers were taken", n>>20)
+	}
+}
+
+func TestCloseIdleConnections(t *testing.T) {
+	s := hubspottest.NewServer(t)
+	client := newClient(t, hubspot.Config{APIURL: s.URL})
+	before := runtime.NumGoroutine()
+	if _, err := client.CreateToken(t.Context(), ada); err != nil {
+		t.Fatal(err)
+	}
+	client.CloseIdleConnections()
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+func TestStoreNeedsAnAccount(t *testing.T) {
+	_, err := hubspot.NewTokens(creatorFunc(nil), hubspot.TokensConfig{Store: &mapStore{}, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+	if err == nil || !strings.Contains(err.Error(), "Account") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Two accounts share a Store and a secret.
+func TestAccountsDoNotShareTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &mapStore{map[string][]byte{}}
+		for _, account := range []string{"1", "2"} {
+			tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+				return hubspot.NewToken("of-"+account, v.Email, time.Now()), nil
+			}), hubspot.TokensConfig{Account: account, Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+			token, err := tokens.Token(t.Context(), ada)
+			if err != nil || token.Reveal() != "of-"+account {
+				t.Errorf("account %s: %q, %v", account, token.Reveal(), err)
+			}
+			synctest.Wait()
+		}
+	})
+}
+
+// panicking is a slog.Handler and a Store of somebody's.
+type panicking struct{}
+
+func (panicking) Enabled(context.Context, slog.Level) bool  { return true }
+func (p panicking) WithAttrs([]slog.Attr) slog.Handler      { return p }
+func (p panicking) WithGroup(string) slog.Handler           { return p }
+func (panicking) Handle(context.Context, slog.Record) error { panic("handler") }
+func (panicking) Get(context.Context, string) ([]byte, bool, error) {
+	return nil, false, errors.New("dead")
+}
+func (panicking) Set(context.Context, string, []byte, time.Duration) (err error) { panic("store") }
+func (panicking) Delete(context.Context, string) error                           { panic("store") }
+
+func TestPanicsInLoggerAndStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := emulated(t, hubspot.Config{})
+		tokens := newTokens(t, client, hubspot.TokensConfig{
+			Account: "1", Store: panicking{}, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32)), Logger: slog.New(panicking{}),
+		})
+		if _, err := tokens.Token(t.Context(), ada); err != nil {
+			t.Errorf("the visitor pays for it: %v", err)
+		}
+		synctest.Wait()
+		tokens.Invalidate(t.Context(), ada)
+		if stats := tokens.Stats(); stats.StoreErrors != 3 {
+			t.Errorf("%d errors of the store, want 3", stats.StoreErrors)
+		}
+	})
+}
+
+// deafStore does not look at its contexts, and hangs.
+type deafStore struct{ release chan struct{} }
+
+func (s deafStore) Get(context.Context, string) ([]byte, bool, error) {
+	<-s.release
+	return nil, false, nil
+}
+func (s deafStore) Set(context.Context, string, []byte, time.Duration) error {
+	<-s.release
+	return nil
+}
+func (s deafStore) Delete(context.Context, string) error { <-s.release; return nil }
+
+func TestDeafStoreHoldsFewGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			return hubspot.NewToken("t", v.Email, time.Now()), nil
+		})
+		store := deafStore{make(chan struct{})}
+		defer close(store.release)
+		tokens := newTokens(t, creator, hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+		before := runtime.NumGoroutine()
+		for round := range 10 {
+			each(1000, func(i int) {
+				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				defer cancel()
+				tokens.Token(ctx, visitorNo(1000*round+i))
+			})
+			time.Sleep(6 * time.Second) // the store's rest is over
+		}
+		time.Sleep(time.Minute)
+		if n := runtime.NumGoroutine() - before; n > 200 {
+			t.Errorf("%d goroutines are left of 10,000 pages", n)
+		}
+	})
+}
+
+// A JWT that lives for less than the margin is used for what life it has.
+func TestTokenShorterThanTheMargin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			calls.Add(1)
+			exp := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, time.Now().Add(20*time.Minute).Unix()))
+			return hubspot.NewToken("e30."+exp+".c2ln", v.Email, time.Now()), nil
+		}), hubspot.TokensConfig{Margin: 30 * time.Minute})
+		for range 120 {
+			token, err := tokens.Token(t.Context(), ada)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := time.Until(token.ExpiresAt()); left < 5*time.Minute {
+				t.Errorf("%v of its life are left, want a quarter", left)
+			}
+			synctest.Wait()
+			time.Sleep(time.Minute)
+		}
+		if n := calls.Load(); n > 10 {
+			t.Errorf("%d calls in two hours", n)
+		}
+	})
+}
+
+// Whoever asks with a context that has ended does not wait: from memory, or the
+// call begins.
+func TestTokenWithoutWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := emulated(t, hubspot.Config{})
+		tokens := newTokens(t, client, hubspot.TokensConfig{})
+		server.SetOutage(&hubspottest.Fault{Latency: 100 * time.Millisecond})
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		began := time.Now()
+		if _, err := tokens.Token(ended, ada); err != context.Canceled || time.Since(began) != 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		time.Sleep(60 * time.Millisecond)
+		if _, err := tokens.Token(t.Context(), ada); err != nil || time.Since(began) != 100*time.Millisecond {
+			t.Errorf("the call had not begun: %v after %v", err, time.Since(began))
+		}
+		if token, err := tokens.Token(ended, ada); err != nil || token.Email() != ada.Email {
+			t.Errorf("from memory: %v", err)
+		}
+		if calls := len(server.Calls()); calls != 1 {
+			t.Errorf("%d calls", calls)
+		}
+	})
+}
+
+func TestHitAllocatesTheKeyOnly(t *testing.T) {
+	client, _ := emulated(t, hubspot.Config{})
+	tokens := newTokens(t, client, hubspot.TokensConfig{})
+	v := hubspot.Visitor{Email: "ada@example.com", FirstName: "Ada", LastName: "Lovelace", EmailVerified: true, AgentContext: map[string]string{"plan": "gold", "seats": "5"}}
+	if _, err := tokens.Token(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(1000, func() { tokens.Token(ctx, v) }); n > 1 {
+		t.Errorf("%v allocations, want 1", n)
+	}
+}
+
+func TestMemoryOfAVisitor(t *testing.T) {
+	const visitors = 40_000
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	value := strings.Repeat("x", 400) // as long as HubSpot's tokens are
+	tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+		return hubspot.NewToken(strings.Clone(value), v.Email, time.Now()), nil
+	}), hubspot.TokensConfig{CallsPerSecond: 1e9, Burst: 1e9})
+	before := heap()
+	for i := range visitors {
+		if _, err := tokens.Token(t.Context(), visitorNo(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	each := (heap() - before) / uint64(tokens.Stats().Entries)
+	if each > 700 {
+		t.Errorf("%d bytes a visitor, want at most 700", each)
+	}
+	t.Logf("%d bytes a visitor", each)
+	runtime.KeepAlive(tokens)
+}
