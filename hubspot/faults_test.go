@@ -613,16 +613,16 @@ func TestDeafStoreHoldsFewGoroutines(t *testing.T) {
 		tokens := newTokens(t, creator, hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
 		before := runtime.NumGoroutine()
 		for round := range 10 {
-			each(1000, func(i int) {
+			each(300, func(i int) {
 				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 				defer cancel()
-				tokens.Token(ctx, visitorNo(1000*round+i))
+				tokens.Token(ctx, visitorNo(300*round+i))
 			})
 			time.Sleep(6 * time.Second) // the store's rest is over
 		}
 		time.Sleep(time.Minute)
 		if n := runtime.NumGoroutine() - before; n > 200 {
-			t.Errorf("%d goroutines are left of 10,000 pages", n)
+			t.Errorf("%d goroutines are left of 3,000 pages", n)
 		}
 	})
 }
@@ -693,7 +693,7 @@ func TestHitAllocatesTheKeyOnly(t *testing.T) {
 }
 
 func TestMemoryOfAVisitor(t *testing.T) {
-	const visitors = 40_000
+	const visitors = 10_000
 	heap := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats

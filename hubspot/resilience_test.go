@@ -362,7 +362,7 @@ func TestDays(t *testing.T) {
 // TestOutage: HubSpot is down for three hours, in three ways, while most tokens
 // come to the age of renewal; some visitors are new.
 func TestOutage(t *testing.T) {
-	visitors := simulation(t, 1_000, 60)
+	visitors := simulation(t, 1_000, 20)
 	newcomers := visitors / 10
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
@@ -612,7 +612,7 @@ func TestInvalidateBeatsCallInFlight(t *testing.T) {
 
 // TestBounds sends a million visitors through a cache for 50,000.
 func TestBounds(t *testing.T) {
-	visitors := simulation(t, 1_000_000, 50_000)
+	visitors := simulation(t, 1_000_000, 10_000)
 	limit := visitors / 20
 	value := strings.Repeat("x", 400) // as long as HubSpot's tokens are
 	creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
@@ -659,7 +659,7 @@ func TestBounds(t *testing.T) {
 // invalidations, changed names and renewals. A look fails the test when it shows
 // somebody else's token.
 func TestWrongIdentity(t *testing.T) {
-	requests := simulation(t, 1_000_000, 30_000)
+	requests := simulation(t, 1_000_000, 20_000)
 	visitors := requests / 500
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
@@ -673,6 +673,7 @@ func TestWrongIdentity(t *testing.T) {
 		}
 		each(100, func(worker int) {
 			r := rand.New(rand.NewPCG(1, uint64(worker)))
+			pause := 12 * time.Second * 1_000_000 / time.Duration(requests) // a day in all: every token is renewed
 			for range requests / 100 {
 				v := visitorNo(r.IntN(visitors))
 				switch r.IntN(200) {
@@ -684,7 +685,7 @@ func TestWrongIdentity(t *testing.T) {
 					server.Queue(faults[r.IntN(len(faults))])
 				}
 				s.look(v)
-				time.Sleep(rand.N(12 * time.Second)) // a day in all: every token is renewed
+				time.Sleep(rand.N(pause))
 			}
 		})
 		stats := s.tokens.Stats()

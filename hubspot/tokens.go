@@ -175,7 +175,7 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 // begin joins the visitor's flight, or begins it. old is the entry to be renewed,
 // nil for a visitor without a token.
 func (t *Tokens) begin(key string, v Visitor, old *entry) flight.Flight[Token] {
-	v = v.clone()
+	v = v.clone(key)
 	// The generation is part of the flight's key: nobody who asks after an
 	// Invalidate joins a flight from before it.
 	generation := t.cache.Generation(key)

@@ -123,9 +123,11 @@ func appendPart(key []byte, part string) []byte {
 }
 
 // clone is v for work that outlives the request, whose strings a server such as
-// fasthttp uses again, and whose map goes on changing.
-func (v Visitor) clone() Visitor {
-	v.Email, v.FirstName, v.LastName = strings.Clone(v.Email), strings.Clone(v.FirstName), strings.Clone(v.LastName)
+// fasthttp uses again, and whose map goes on changing. The address is the one in
+// v's key, since both are kept for as long as the token.
+func (v Visitor) clone(key string) Visitor {
+	at := strings.Index(key, v.Email)
+	v.Email, v.FirstName, v.LastName = key[at:at+len(v.Email)], strings.Clone(v.FirstName), strings.Clone(v.LastName)
 	agentContext := make(map[string]string, len(v.AgentContext))
 	for name, value := range v.AgentContext {
 		agentContext[strings.Clone(name)] = strings.Clone(value)
