@@ -49,6 +49,7 @@ func TestVisitorKey(t *testing.T) {
 		{Email: "ada@example.com"},
 		{Email: "Ada@example.com"},
 		{Email: "ada@example.com", FirstName: "Ada"},
+		{Email: "\x00\x0fada@example.com\x03Ada\x00"}, // an address that is the key of the one before
 		{Email: "ada@example.com", LastName: "Ada"},
 		{Email: "ada@example.com", FirstName: "Ad", LastName: "a"},
 		{Email: "ada@example.com", FirstName: "A", LastName: "da"},

@@ -63,7 +63,7 @@ func (t *Tokens) Stats() Stats {
 	t.mu.Lock()
 	stats := t.rare
 	t.mu.Unlock()
-	stats.Hits, stats.StaleHits, stats.Misses = t.hits.Load(), t.staleHits.Load(), t.misses.Load()
+	stats.Hits, stats.StaleHits, stats.Misses = t.cache.Found()-t.notFresh.Load(), t.staleHits.Load(), t.misses.Load()
 	stats.Evictions, stats.Entries = t.cache.Evictions(), t.cache.Len()
 	return stats
 }
@@ -75,7 +75,8 @@ type observer struct {
 	callback func(Event)
 	name     func(key string) string // what a visitor is called outside of this process
 
-	hits, staleHits, misses atomic.Int64
+	// Of what was found in memory, which the cache counts, some was no fresh hit.
+	notFresh, staleHits, misses atomic.Int64
 
 	mu     sync.Mutex
 	rare   Stats                // what is counted beside these

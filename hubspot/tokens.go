@@ -151,11 +151,12 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 	key, now := v.key(), t.lives.instant(time.Now())
 	old, state := t.cache.Get(key), spent
 	if old != nil {
-		state = old.freshness(now)
+		if state = old.freshness(now); state != fresh {
+			t.notFresh.Add(1)
+		}
 	}
 	switch state {
-	case fresh:
-		t.hits.Add(1)
+	case fresh: // which the cache has counted
 		return old.token(), nil
 	case aging:
 		t.staleHits.Add(1)
@@ -175,7 +176,7 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 // begin joins the visitor's flight, or begins it. old is the entry to be renewed,
 // nil for a visitor without a token.
 func (t *Tokens) begin(key string, v Visitor, old *entry) flight.Flight[Token] {
-	v = v.clone(key)
+	v, key = v.clone(key)
 	// The generation is part of the flight's key: nobody who asks after an
 	// Invalidate joins a flight from before it.
 	generation := t.cache.Generation(key)
@@ -188,8 +189,11 @@ func (t *Tokens) begin(key string, v Visitor, old *entry) flight.Flight[Token] {
 // a new one from HubSpot.
 func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, generation uint32) (Token, error) {
 	// Another flight may have landed between this caller's look and its flight.
-	if e := t.cache.Get(key); e != nil && e != old && e.freshness(t.lives.instant(time.Now())) == fresh {
-		return e.token(), nil
+	if e := t.cache.Get(key); e != nil {
+		t.notFresh.Add(1) // no page view
+		if e != old && e.freshness(t.lives.instant(time.Now())) == fresh {
+			return e.token(), nil
+		}
 	}
 	kind, least := EventMinted, aging
 	if old != nil {

@@ -98,12 +98,16 @@ func printable(s string) bool {
 }
 
 // key is what a visitor's token is kept under: everything that is sent to
-// HubSpot, since whoever changes the name or the address needs a new token. Each
-// part is preceded by its length, so that no two visitors share a key. It
+// HubSpot, since whoever changes the name or the address needs a new token. It is
+// the address alone where there is no more, which costs nothing; otherwise NUL,
+// and each part preceded by its length. So no two visitors share a key. It
 // contains the e-mail and stays in this process; what leaves carries an HMAC.
-func (v Visitor) key() string {
+func (v *Visitor) key() string {
+	if v.FirstName == "" && v.LastName == "" && len(v.AgentContext) == 0 && !strings.HasPrefix(v.Email, "\x00") {
+		return v.Email
+	}
 	var bytes [256]byte // on the stack, as are the names: the string is the only allocation
-	key := appendPart(appendPart(appendPart(bytes[:0], v.Email), v.FirstName), v.LastName)
+	key := appendPart(appendPart(appendPart(append(bytes[:0], 0), v.Email), v.FirstName), v.LastName)
 	if len(v.AgentContext) > 0 {
 		var some [8]string
 		names := some[:0]
@@ -123,9 +127,10 @@ func appendPart(key []byte, part string) []byte {
 }
 
 // clone is v for work that outlives the request, whose strings a server such as
-// fasthttp uses again, and whose map goes on changing. The address is the one in
-// v's key, since both are kept for as long as the token.
-func (v Visitor) clone(key string) Visitor {
+// fasthttp uses again, and whose map goes on changing, together with its key. The
+// two share the address, since both are kept for as long as the token.
+func (v Visitor) clone(key string) (Visitor, string) {
+	key = strings.Clone(key)
 	at := strings.Index(key, v.Email)
 	v.Email, v.FirstName, v.LastName = key[at:at+len(v.Email)], strings.Clone(v.FirstName), strings.Clone(v.LastName)
 	agentContext := make(map[string]string, len(v.AgentContext))
@@ -133,7 +138,7 @@ func (v Visitor) clone(key string) Visitor {
 		agentContext[strings.Clone(name)] = strings.Clone(value)
 	}
 	v.AgentContext = agentContext
-	return v
+	return v, key
 }
 
 // VisitorError says which field of a [Visitor] HubSpot would not take, and why.

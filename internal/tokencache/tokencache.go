@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	shardSize = 4096 // how many values one go-cache holds at most
+	shardSize = 1024 // how many values one go-cache holds at most
 	maxShards = 1024 // bounds what an empty cache costs; beyond it shards grow
 	// An Add looks at more values than the one that it puts in, so that a cache
 	// full of dead ones empties.
@@ -40,6 +40,7 @@ type Cache[V any] struct {
 type shard[V any] struct {
 	items *gocache.Cache
 	limit int
+	found atomic.Int64
 
 	mu     sync.Mutex
 	circle []*node[V]
@@ -48,7 +49,7 @@ type shard[V any] struct {
 	// generations tell whether a key was deleted while its value was on the way.
 	// A few keys share one: a value that came while a neighbour was deleted is
 	// then not kept, which costs one more call and nothing else.
-	generations [256]uint32
+	generations [64]uint32
 
 	_ [64]byte // the next shard's lock is on another cache line
 }
@@ -84,6 +85,7 @@ func (c *Cache[V]) Get(key string) *V {
 	if !ok {
 		return nil
 	}
+	s.found.Add(1)
 	n := item.(*node[V])
 	if atomic.LoadUint32(&n.asked) == 0 { // written once a round, so that readers share the line
 		atomic.StoreUint32(&n.asked, 1)
@@ -180,10 +182,19 @@ func (c *Cache[V]) Len() (total int) {
 	return total
 }
 
+// Found counts what Get found. It is counted by shard, so that readers do not
+// meet.
+func (c *Cache[V]) Found() (total int64) {
+	for i := range c.shards {
+		total += c.shards[i].found.Load()
+	}
+	return total
+}
+
 // Evictions counts the values put out for want of room.
 func (c *Cache[V]) Evictions() int64 { return c.evictions.Load() }
 
 func (c *Cache[V]) locate(key string) (s *shard[V], slot int) {
 	h := maphash.String(c.seed, key)
-	return &c.shards[h&uint64(len(c.shards)-1)], int(h >> 32 & 255)
+	return &c.shards[h&uint64(len(c.shards)-1)], int(h >> 32 & 63)
 }

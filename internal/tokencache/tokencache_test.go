@@ -79,7 +79,7 @@ func TestSecondChance(t *testing.T) {
 }
 
 // A cache for 1,000 visitors, 100 of whom look at a page now and then, while
-// 50,000 others come once. Oldest out first, a regular would be put out after
+// 20,000 others come once. Oldest out first, a regular would be put out after
 // every thousand of them.
 func TestRegularsStay(t *testing.T) {
 	c := tokencache.New(1000, dead)
@@ -87,7 +87,7 @@ func TestRegularsStay(t *testing.T) {
 	views, misses := 0, 0
 	var line []string // oldest out first, for comparison
 	lineMisses := 0
-	for i := range 50_000 {
+	for i := range 20_000 {
 		add(c, fmt.Sprint("once ", i), i)
 		line = append(line, "")
 		if i%2 == 0 { // each regular about every 200 newcomers
@@ -110,20 +110,20 @@ func TestRegularsStay(t *testing.T) {
 
 // However many were asked for, an Add does not look for long.
 func TestAllWereAskedFor(t *testing.T) {
-	c := tokencache.New(4096, dead)
-	for i := range 4096 {
+	c := tokencache.New(1000, dead)
+	for i := range 1000 {
 		add(c, fmt.Sprint(i), i)
 		c.Get(fmt.Sprint(i))
 	}
 	add(c, "one more", 1)
 	asked := 0
-	for i := range 4096 {
+	for i := range 1000 {
 		if c.Get(fmt.Sprint(i)) != nil {
 			asked++
 		}
 	}
-	if asked != 4095 || c.Len() != 4096 {
-		t.Errorf("%d of 4,096 are left, %d in all", asked, c.Len())
+	if asked != 999 || c.Len() != 1000 {
+		t.Errorf("%d of 1,000 are left, %d in all", asked, c.Len())
 	}
 }
 
