@@ -69,8 +69,13 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 	began := time.Now()
 	got, err := flight.Guard(ctx, func(ctx context.Context) (result, error) {
 		token, err := p.creator.CreateToken(ctx, v)
-		if err == nil {
-			err = p.check(token, v.Email)
+		switch e := p.lives.entry(token); {
+		case err != nil:
+		case token.Email() != v.Email, token.Reveal() == "":
+			// A mistake of an adapter's must not become somebody else's chat.
+			err = fmt.Errorf("%w: the Creator's token is empty or for another visitor", ErrUnavailable)
+		case e.freshness(p.lives.instant(time.Now())) == spent:
+			err = fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 		}
 		return result{Token{data: token.data}, conclude(err, token.limit)}, err
 	})
@@ -84,15 +89,4 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 	}
 	p.called(Event{kind, p.name(key), err, time.Since(began)}, got.verdict, closed)
 	return got.token, got.verdict, err
-}
-
-func (p *protection) check(token Token, email string) error {
-	switch e := p.lives.entry(token); {
-	case token.Email() != email, token.Reveal() == "":
-		// A mistake of an adapter's must not become somebody else's chat.
-		return fmt.Errorf("%w: the Creator's token is empty or for another visitor", ErrUnavailable)
-	case e.freshness(p.lives.instant(time.Now())) == spent:
-		return fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
-	}
-	return nil
 }

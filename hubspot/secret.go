@@ -4,30 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync/atomic"
 )
-
-const redacted = "[redacted]"
-
-// hidden keeps a value where printers do not find it. They cannot call methods
-// on what is in somebody's unexported field and go through it by reflection,
-// some along pointers (go-cmp, debuggers' dumps); all of them stop at an atomic's
-// unsafe.Pointer.
-type hidden[T any] struct{ value atomic.Pointer[T] }
-
-func hide[T any](value T) *hidden[T] {
-	h := new(hidden[T])
-	h.value.Store(&value)
-	return h
-}
-
-// get is the value; the zero value of a nil h.
-func (h *hidden[T]) get() (value T) {
-	if h == nil {
-		return value
-	}
-	return *h.value.Load()
-}
 
 // Secret is a credential in a [Config]. Like a [Token] it prints as [redacted]
 // in every place; only [Secret.Reveal] gives it away. The zero Secret is none,

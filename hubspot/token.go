@@ -7,11 +7,34 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // tokenLife is how long HubSpot accepts an identification token.
 const tokenLife = 12 * time.Hour
+
+const redacted = "[redacted]"
+
+// hidden keeps a value where printers do not find it. They cannot call methods
+// on what is in somebody's unexported field and go through it by reflection,
+// some along pointers (go-cmp, debuggers' dumps); all of them stop at an atomic's
+// unsafe.Pointer.
+type hidden[T any] struct{ value atomic.Pointer[T] }
+
+func hide[T any](value T) *hidden[T] {
+	h := new(hidden[T])
+	h.value.Store(&value)
+	return h
+}
+
+// get is the value; the zero value of a nil h.
+func (h *hidden[T]) get() (value T) {
+	if h == nil {
+		return value
+	}
+	return *h.value.Load()
+}
 
 // Token is an identification token: HubSpot's proof, for the widget, that the
 // visitor with a certain e-mail address is signed in. Whoever holds it together

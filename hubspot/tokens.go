@@ -151,43 +151,45 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 	key, now := v.key(), t.lives.instant(time.Now())
 	old, state := t.cache.Get(key), spent
 	if old != nil {
-		if state = old.freshness(now); state != fresh {
-			t.notFresh.Add(1)
+		if state = old.freshness(now); state == fresh { // which the cache has counted
+			return old.token(), nil
 		}
+		t.notFresh.Add(1)
 	}
-	switch state {
-	case fresh: // which the cache has counted
-		return old.token(), nil
-	case aging:
+	if state == aging {
 		t.staleHits.Add(1)
-		if old.claimRenewal(now) {
-			t.begin(key, v, old)
+		if !old.claimRenewal(now) {
+			return old.token(), nil
 		}
+	} else {
+		t.misses.Add(1)
+		// Keys in memory have passed Validate, others must before they go anywhere.
+		if err := v.Validate(); err != nil {
+			return Token{}, err
+		}
+	}
+	v, key = v.clone(key)
+	f := t.begin(key, v, old, state)
+	if state == aging {
 		return old.token(), nil
 	}
-	t.misses.Add(1)
-	// Keys in memory have passed Validate, others must before they go anywhere.
-	if err := v.Validate(); err != nil {
-		return Token{}, err
-	}
-	return t.begin(key, v, nil).Wait(ctx)
+	return f.Wait(ctx)
 }
 
-// begin joins the visitor's flight, or begins it. old is the entry to be renewed,
-// nil for a visitor without a token.
-func (t *Tokens) begin(key string, v Visitor, old *entry) flight.Flight[Token] {
-	v, key = v.clone(key)
+// begin joins the visitor's flight, or begins it. old is the entry in memory, if
+// there is one, and state what it is worth.
+func (t *Tokens) begin(key string, v Visitor, old *entry, state freshness) flight.Flight[Token] {
 	// The generation is part of the flight's key: nobody who asks after an
 	// Invalidate joins a flight from before it.
 	generation := t.cache.Generation(key)
 	return t.flights.Begin(strconv.FormatUint(uint64(generation), 36)+" "+key, flightLimit, func(ctx context.Context) (Token, error) {
-		return t.fetch(ctx, key, v, old, generation)
+		return t.fetch(ctx, key, v, old, state, generation)
 	})
 }
 
 // fetch is one flight: somebody's fresh token in memory or in the Store, or else
 // a new one from HubSpot.
-func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, generation uint32) (Token, error) {
+func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, state freshness, generation uint32) (Token, error) {
 	// Another flight may have landed between this caller's look and its flight.
 	if e := t.cache.Get(key); e != nil {
 		t.notFresh.Add(1) // no page view
@@ -196,7 +198,7 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, g
 		}
 	}
 	kind, least := EventMinted, aging
-	if old != nil {
+	if state == aging {
 		kind, least = EventRenewed, fresh
 	}
 	if e, ok := t.shared(ctx, key, v.Email, least); ok {
