@@ -1,0 +1,302 @@
+package e2e_test
+
+import (
+	crand "crypto/rand"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
+)
+
+// kind is a way in which an application makes a page with the chat.
+type kind struct {
+	method, path string
+	public       bool // the application declares that caches may share it
+	serve        func(w http.ResponseWriter, r *http.Request, render func(io.Writer))
+}
+
+var kinds = []kind{
+	{"GET", "/buffered", false, buffered(nil, nil)},
+	{"GET", "/streamed", false, streamed(nil)},
+	{"POST", "/form", false, buffered(nil, nil)},
+	{"GET", "/form", false, buffered(nil, nil)},
+	{"GET", "/public", true, buffered(minute, nil)},
+	{"GET", "/public-streamed", true, streamed(minute)},
+	{"GET", "/declared-late", false, buffered(nil, minute)},
+	{"GET", "/revalidated", false, revalidated},
+	{"GET", "/surrogate", true, buffered(surrogate, nil)},
+	{"GET", "/late-surrogate", false, buffered(nil, surrogate)},
+	{"GET", "/fragment", false, func(w http.ResponseWriter, r *http.Request, _ func(io.Writer)) {
+		fmt.Fprintf(w, "<div>basket</div>%s", snippet.HTML(r.Context()))
+	}},
+	{"POST", "/hubspot-visitor/token", false, nil},
+}
+
+var (
+	minute = map[string]string{"Cache-Control": "public, max-age=60"}
+	// Squid takes the second number, for which a stale copy will do, into account.
+	surrogate = map[string]string{"X-Accel-Expires": "60", "Surrogate-Control": "max-age=60+60", "CDN-Cache-Control": "max-age=60"}
+)
+
+func set(h http.Header, headers map[string]string) {
+	for name, value := range headers {
+		h.Set(name, value)
+	}
+}
+
+// buffered renders a page first, and then sends it.
+func buffered(before, after map[string]string) func(http.ResponseWriter, *http.Request, func(io.Writer)) {
+	return func(w http.ResponseWriter, _ *http.Request, render func(io.Writer)) {
+		set(w.Header(), before)
+		var b strings.Builder
+		render(&b)
+		set(w.Header(), after)
+		fmt.Fprint(w, b.String())
+	}
+}
+
+// streamed sends a page while its template is executed.
+func streamed(before map[string]string) func(http.ResponseWriter, *http.Request, func(io.Writer)) {
+	return func(w http.ResponseWriter, _ *http.Request, render func(io.Writer)) {
+		set(w.Header(), before)
+		render(w)
+	}
+}
+
+// revalidated asks caches to come back each time, and tells them that nothing is
+// new.
+func revalidated(w http.ResponseWriter, r *http.Request, render func(io.Writer)) {
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", `"one"`)
+	if r.Header.Get("If-None-Match") != "" {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	render(w)
+}
+
+var kindLayout = template.Must(template.New("").Funcs(snippet.FuncMap()).Parse(`<!doctype html>
+<html><head><title>{{.URL.Path}}</title></head><body><h1>{{.URL.Path}}</h1>
+<form id="form" action="/form" method="post"><button>send</button></form>
+{{hubspotChat .}}</body></html>`))
+
+// withKinds adds the kinds of pages to a site, and tells seen of each request for
+// one that reaches it.
+func withKinds(seen func(path string)) func(*site, *configure) {
+	return func(s *site, c *configure) {
+		c.emulator = hubspottest.NewServer(s.t)
+		c.emulator.SetRateLimit(0, 0)
+		s.wrap = func(next http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("/", next)
+			mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
+				id := crand.Text() // no session has the number of one before
+				s.mu.Lock()
+				s.sessions[id] = r.FormValue("as")
+				s.mu.Unlock()
+				http.SetCookie(w, &http.Cookie{Name: "session", Value: id, Path: "/", HttpOnly: true})
+				http.Redirect(w, r, "/buffered", http.StatusSeeOther)
+			})
+			for _, k := range kinds {
+				if k.serve == nil {
+					continue
+				}
+				mux.Handle(k.method+" "+k.path, s.chat.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					seen(r.URL.Path)
+					k.serve(w, r, func(to io.Writer) {
+						if err := kindLayout.Execute(to, r); err != nil {
+							s.t.Error(err)
+						}
+					})
+				})))
+			}
+			return mux
+		}
+	}
+}
+
+// TestCachesKeepPeopleApart: two people and an anonymous visitor take turns, sign
+// in and out, and change places, in front of each cache.
+func TestCachesKeepPeopleApart(t *testing.T) {
+	for _, p := range proxies {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, withKinds(func(string) {}))
+			j := &judge{t: t, s: s, proxy: p, url: p.start(t, s.url), warm: map[string]bool{}, claims: map[string]string{}}
+			for _, email := range []string{first, second} {
+				j.claims[email] = j.claim(email)
+			}
+			j.session()
+		})
+	}
+}
+
+// judge looks at every response that a cache gives to anybody.
+type judge struct {
+	t      *testing.T
+	s      *site
+	proxy  proxy
+	url    string            // of the cache
+	claims map[string]string // fingerprints by address
+
+	mu                             sync.Mutex
+	warm                           map[string]bool // public pages that were asked for
+	requests, hits, tokens, events int
+}
+
+// visitor is one of those who take turns: a browser without a cache of its own.
+type visitor struct {
+	http.Client
+	email  string // who is signed in
+	cookie bool   // something was ever kept in it
+}
+
+func newVisitor() *visitor {
+	jar, _ := cookiejar.New(nil)
+	return &visitor{Client: http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// claim is how pages call email's owner: what the application itself says.
+func (j *judge) claim(email string) string {
+	j.t.Helper()
+	v := newVisitor()
+	j.send(v, "POST", j.s.url+"/login?as="+url.QueryEscape(email))
+	_, body := j.send(v, "POST", j.s.url+"/hubspot-visitor/token")
+	var answer struct{ Visitor string }
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Visitor == "" {
+		j.t.Fatalf("the endpoint says %q to %s (%v)", body, email, err)
+	}
+	return answer.Visitor
+}
+
+func (j *judge) send(v *visitor, method, url string) (*http.Response, string) {
+	r, err := http.NewRequestWithContext(j.t.Context(), method, url, nil)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	r.Header.Set("Accept", "*/*")
+	resp, err := v.Do(r)
+	if err != nil {
+		j.t.Error(err)
+		return &http.Response{}, ""
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		j.t.Errorf("%s %s: %v", method, url, err)
+	}
+	return resp, string(body)
+}
+
+// session has 500 turns of each.
+func (j *judge) session() {
+	chance := rand.New(rand.NewPCG(20, 26))
+	visitors := []*visitor{newVisitor(), newVisitor(), newVisitor()} // the last never signs in
+	for round := 0; round < 500 && !j.t.Failed(); round++ {
+		if v := visitors[chance.IntN(2)]; round < 2 || chance.IntN(20) == 0 {
+			if round < 2 {
+				v = visitors[round]
+			}
+			j.change(v, []string{first, second}[chance.IntN(2)], chance.IntN(2) == 0)
+		}
+		k := kinds[chance.IntN(len(kinds))]
+		method := k.method
+		if method == "GET" && chance.IntN(10) == 0 {
+			method = "HEAD"
+		}
+		path := k.path
+		if !k.public && k.serve != nil { // who comes first to a page changes what caches know of it
+			path += fmt.Sprint("?n=", round/20)
+		}
+		var together sync.WaitGroup
+		atOnce := chance.IntN(2) == 0
+		for _, i := range chance.Perm(len(visitors)) {
+			together.Go(func() { j.ask(visitors[i], method, path, k) })
+			if !atOnce {
+				together.Wait()
+			}
+		}
+		together.Wait()
+		if method == "GET" {
+			j.warm[k.path] = true
+		}
+	}
+	j.t.Logf("%d requests, %d answered from the cache, %d with a token, %d sign-ins and sign-outs", j.requests, j.hits, j.tokens, j.events)
+	if j.tokens < 100 || j.hits < 100 && !j.proxy.asks {
+		j.t.Error("this is too little to prove anything")
+	}
+}
+
+// change signs v in, or out; or the session is over and the browser is not told.
+func (j *judge) change(v *visitor, email string, told bool) {
+	j.events++
+	switch {
+	case v.email == "":
+		j.send(v, "POST", j.url+"/login?as="+url.QueryEscape(email))
+		v.email, v.cookie = email, true
+	case told:
+		j.send(v, "POST", j.url+"/logout")
+		v.email = ""
+	default:
+		j.send(v, "POST", j.url+"/forget")
+		v.email = ""
+	}
+}
+
+var (
+	anyToken  = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
+	anyMarker = regexp.MustCompile(`hubspot_visitor_\d+=([^;\s]*)`)
+)
+
+func (j *judge) ask(v *visitor, method, path string, k kind) {
+	resp, body := j.send(v, method, j.url+path)
+	hit := j.proxy.hit(resp.Header)
+	wrong := func(format string, args ...any) {
+		j.t.Errorf("%s %s as %q, from the cache: %t: %s", method, path, v.email, hit, fmt.Sprintf(format, args...))
+	}
+	if resp.StatusCode != 200 && resp.StatusCode != 204 {
+		wrong("status %d", resp.StatusCode)
+	}
+	for email, claim := range j.claims {
+		if email != v.email && (strings.Contains(body, email) || strings.Contains(body, claim)) {
+			wrong("the page is made for %s", email)
+		}
+	}
+	tokens := anyToken.FindAllString(body, -1)
+	for _, token := range tokens {
+		if err := j.s.hubspot.Verify(v.email, token); err != nil {
+			wrong("%v", err)
+		}
+	}
+	if len(tokens) > 0 && (hit || k.public || resp.Header.Get("Cache-Control") != "private, no-store") {
+		wrong("a token in a response that caches may keep: %v", resp.Header)
+	}
+	for _, line := range resp.Header["Set-Cookie"] {
+		if marker := anyMarker.FindStringSubmatch(line); marker != nil && (hit || k.public || marker[1] != j.claims[v.email]) {
+			wrong("the marker %s", line)
+		}
+	}
+	if k.public && j.warm[k.path] && !hit && !(j.proxy.asks && v.cookie) {
+		wrong("the cache does not keep a public page: %v", resp.Header)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.requests++
+	if hit {
+		j.hits++
+	}
+	if len(tokens) > 0 {
+		j.tokens++
+	}
+}
