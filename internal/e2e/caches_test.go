@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
@@ -87,13 +88,13 @@ func revalidated(w http.ResponseWriter, r *http.Request, render func(io.Writer))
 }
 
 var kindLayout = template.Must(template.New("").Funcs(snippet.FuncMap()).Parse(`<!doctype html>
-<html><head><title>{{.URL.Path}}</title></head><body><h1>{{.URL.Path}}</h1>
+<html><head><title>{{.URL.Path}}</title></head><body><h1>{{.Method}} {{.URL.Path}}</h1>
 <form id="form" action="/form" method="post"><button>send</button></form>
 {{hubspotChat .}}</body></html>`))
 
 // withKinds adds the kinds of pages to a site, and tells seen of each request for
 // one that reaches it.
-func withKinds(seen func(path string)) func(*site, *configure) {
+func withKinds(seen func(*http.Request)) func(*site, *configure) {
 	return func(s *site, c *configure) {
 		c.emulator = hubspottest.NewServer(s.t)
 		c.emulator.SetRateLimit(0, 0)
@@ -113,7 +114,7 @@ func withKinds(seen func(path string)) func(*site, *configure) {
 					continue
 				}
 				mux.Handle(k.method+" "+k.path, s.chat.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					seen(r.URL.Path)
+					seen(r)
 					k.serve(w, r, func(to io.Writer) {
 						if err := kindLayout.Execute(to, r); err != nil {
 							s.t.Error(err)
@@ -132,7 +133,7 @@ func TestCachesKeepPeopleApart(t *testing.T) {
 	for _, p := range proxies {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, withKinds(func(string) {}))
+			s := newSite(t, withKinds(func(*http.Request) {}))
 			j := &judge{t: t, s: s, proxy: p, url: p.start(t, s.url), warm: map[string]bool{}, claims: map[string]string{}}
 			for _, email := range []string{first, second} {
 				j.claims[email] = j.claim(email)
@@ -299,4 +300,144 @@ func (j *judge) ask(v *visitor, method, path string, k kind) {
 	if len(tokens) > 0 {
 		j.tokens++
 	}
+}
+
+// becomes waits until the page's chat is want's; "" for nobody's.
+func (tb *tab) becomes(want string) {
+	tb.t.Helper()
+	tb.until(fmt.Sprintf("the chat of %q", want), fmt.Sprintf(`(s => s && s.loaded && !s.pending && (hsConversationsSettings.identificationEmail || "") == %q)(window.HubSpotConversations && HubSpotConversations.widget.status())`, want))
+}
+
+// TestCachesInTheBrowser: a cache gives everybody the same page, and each sees a
+// chat of their own in it, or an anonymous one.
+func TestCachesInTheBrowser(t *testing.T) {
+	for _, p := range proxies {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			var made atomic.Int64 // public pages
+			s := newSite(t, withKinds(func(r *http.Request) {
+				if r.URL.Path == "/public" {
+					made.Add(1)
+				}
+			}))
+			url := p.start(t, s.url)
+			for _, who := range []string{"", first, second} {
+				tb := newTab(t)
+				if who != "" {
+					tb.open(url + "/login?as=" + who)
+				}
+				// What the anonymous visitor leaves in the cache of /buffered is given to
+				// everybody where Vary is ignored.
+				for _, path := range []string{"/public", "/buffered"} {
+					tb.open(url + path)
+					tb.becomes(who)
+					tb.say(strings.TrimSpace(path + " as " + who))
+				}
+				tb.noExceptions()
+			}
+			s.wantContacts("?: /public as, /buffered as",
+				"first@example.com*: /public as first@example.com, /buffered as first@example.com",
+				"second@example.com*: /public as second@example.com, /buffered as second@example.com")
+			if n := made.Load(); n != 1 && !p.asks {
+				t.Errorf("the application made the public page %d times, want once", n)
+			}
+		})
+	}
+}
+
+// TestBackToAPostedPage: a page made for a POST, such as a form with errors, has
+// an entry of its own in the browser's history.
+func TestBackToAPostedPage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, withKinds(func(*http.Request) {}))
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.becomes(first)
+	tb.say("nobody else's business")
+	tb.open(s.url + "/form")
+	tb.do(`document.querySelector("#form button").click()`)
+	tb.until("the posted page", `document.querySelector("h1").textContent == "POST /form"`)
+	tb.becomes(first)
+	tb.open(s.url + "/logout")
+	tb.becomes("")
+	tb.open(s.url + "/login?as=" + second)
+	tb.becomes(second)
+	before := len(s.hubspot.WidgetLoads())
+	// A page that was posted and is not kept is not there any more.
+	for _, page := range []string{"/", "", "/form"} {
+		tb.do("window.left = true")
+		tb.do("history.back()")
+		if page == "" {
+			tb.until("the browser's own page", `!window.left && location.protocol == "chrome-error:"`)
+			continue
+		}
+		tb.until("the page before is back", fmt.Sprintf("!window.left && location.pathname == %q", page))
+		tb.becomes(second)
+	}
+	tb.wantNever(s, first, before)
+}
+
+// wantNever fails the test if the widget asked for a visitor's chat since.
+func (tb *tab) wantNever(s *site, email string, since int) {
+	tb.t.Helper()
+	for _, load := range s.hubspot.WidgetLoads()[since:] {
+		if load.Email == email {
+			tb.t.Errorf("a page asked for the chat of %s, who has left", email)
+		}
+	}
+}
+
+// TestRevalidatedPage: the application tells the browser that nothing is new, and
+// does not look at who asks.
+func TestRevalidatedPage(t *testing.T) {
+	t.Parallel()
+	var confirmed atomic.Int64
+	s := newSite(t, withKinds(func(r *http.Request) {
+		if r.Header.Get("If-None-Match") != "" {
+			confirmed.Add(1)
+		}
+	}))
+	tb := newTab(t)
+	before := 0
+	for _, who := range []string{"", first, "", second} {
+		switch {
+		case who != "":
+			tb.open(s.url + "/login?as=" + who)
+		case before > 0:
+			tb.open(s.url + "/logout")
+		}
+		tb.open(s.url + "/revalidated")
+		tb.becomes(who)
+		if who == first {
+			tb.say("nobody else's business")
+			before = len(s.hubspot.WidgetLoads())
+		}
+	}
+	tb.wantNever(s, first, before)
+	t.Logf("%d of 4 views were the browser's own copy", confirmed.Load())
+	if confirmed.Load() == 0 {
+		t.Error("the browser kept no copy: nothing was tested")
+	}
+}
+
+// TestBackToAStreamedPage: its headers have left before the chat is rendered.
+func TestBackToAStreamedPage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, withKinds(func(*http.Request) {}))
+	tb := newTab(t)
+	tb.open(s.url + "/login?as=" + first)
+	tb.open(s.url + "/streamed")
+	tb.becomes(first)
+	tb.say("nobody else's business")
+	tb.open(s.url + "/logout")
+	before := len(s.hubspot.WidgetLoads())
+	tb.open(s.url + "/login?as=" + second)
+	tb.becomes(second)
+	for _, page := range []string{"/", "/streamed"} {
+		tb.do("window.left = true")
+		tb.do("history.back()")
+		tb.until("the page before is back", fmt.Sprintf("!window.left && location.pathname == %q", page))
+		tb.becomes(second)
+	}
+	tb.wantNever(s, first, before)
 }
