@@ -19,11 +19,12 @@ import (
 
 // proxy is a cache in front of the application, as Debian packages it.
 type proxy struct {
-	name    string
-	program string // its package has the same name, but for Varnish's
-	config  string // a template: .Dir, .Port and .Origin
-	args    string // another
-	hit     func(http.Header) bool
+	name     string
+	program  string
+	packaged string // Debian's package
+	config   string // a template: .Dir, .Port and where the application is
+	args     string // another
+	hit      func(http.Header) bool
 
 	// asks tells that requests with cookies are not answered from the cache.
 	asks bool
@@ -31,18 +32,18 @@ type proxy struct {
 
 // proxies are common set-ups, careful ones and careless ones.
 var proxies = []proxy{
-	{name: "nginx", program: "nginx", config: nginx(""), args: nginxArgs, hit: xCache},
+	{name: "nginx", program: "nginx", packaged: "nginx", config: nginx(""), args: nginxArgs, hit: xCache},
 	// Two lines that are found in many a site's configuration.
-	{name: "nginx that ignores Vary", program: "nginx", config: nginx("proxy_ignore_headers Vary; proxy_cache_methods GET HEAD POST;"), args: nginxArgs, hit: xCache},
-	{name: "Varnish", program: "varnishd", config: varnish(""), args: varnishArgs, hit: xVarnish, asks: true},
+	{name: "nginx that ignores Vary", program: "nginx", packaged: "nginx", config: nginx("proxy_ignore_headers Vary; proxy_cache_methods GET HEAD POST;"), args: nginxArgs, hit: xCache},
+	{name: "Varnish", program: "varnishd", packaged: "varnish", config: varnish(""), args: varnishArgs, hit: xVarnish, asks: true},
 	// Whose vcl_recv never comes to the built-in one, which does not look up
 	// requests that have cookies.
-	{name: "Varnish that strips cookies", program: "varnishd", config: varnish(`
+	{name: "Varnish that strips cookies", program: "varnishd", packaged: "varnish", config: varnish(`
 sub vcl_recv {
 	if (req.url ~ "^/(public|surrogate)") { unset req.http.Cookie; }
 	if (req.method == "GET" || req.method == "HEAD") { return (hash); }
 }`), args: varnishArgs, hit: xVarnish},
-	{name: "Squid", program: "squid", config: squid, args: "-N -f {{.Dir}}/config", hit: xCache},
+	{name: "Squid", program: "squid", packaged: "squid", config: squid, args: "-N -f {{.Dir}}/config", hit: xCache},
 }
 
 const nginxArgs = "-p {{.Dir}} -c {{.Dir}}/config -e stderr"
@@ -114,19 +115,14 @@ func xVarnish(h http.Header) bool { return len(strings.Fields(h.Get("X-Varnish")
 func (p proxy) start(t *testing.T, origin string) (address string) {
 	t.Helper()
 	program, err := exec.LookPath(p.program)
-	if err != nil {
-		// Debian keeps servers where only root's PATH looks.
+	if err != nil { // Debian keeps servers where only root's PATH looks
 		program, err = exec.LookPath("/usr/sbin/" + p.program)
 	}
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing, and required with CI=true", p.program)
+	}
 	if err != nil {
-		name := strings.TrimSuffix(p.program, "d")
-		if p.program == "squid" {
-			name = p.program
-		}
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is missing, and required with CI=true", name)
-		}
-		t.Skipf("SKIPPED: %s is missing (Debian: apt-get install %s)", name, name)
+		t.Skipf("SKIPPED: %s is missing (Debian: apt-get install %s)", p.program, p.packaged)
 	}
 	host := strings.TrimPrefix(origin, "http://")
 	for range 3 { // somebody else may take the port meanwhile
