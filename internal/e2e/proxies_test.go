@@ -26,8 +26,8 @@ type proxy struct {
 	args     string // another
 	hit      func(http.Header) bool
 
-	// asks tells that requests with cookies are not answered from the cache.
-	asks bool
+	asks  bool // requests with cookies are not answered from the cache
+	keeps bool // everything is kept, whatever the application says of it, apart from Vary
 }
 
 // proxies are common set-ups, careful ones and careless ones.
@@ -35,6 +35,7 @@ var proxies = []proxy{
 	{name: "nginx", program: "nginx", packaged: "nginx", config: nginx(""), args: nginxArgs, hit: xCache},
 	// Two lines that are found in many a site's configuration.
 	{name: "nginx that ignores Vary", program: "nginx", packaged: "nginx", config: nginx("proxy_ignore_headers Vary; proxy_cache_methods GET HEAD POST;"), args: nginxArgs, hit: xCache},
+	{name: "nginx that keeps everything", program: "nginx", packaged: "nginx", config: nginx("proxy_ignore_headers Cache-Control Expires Set-Cookie X-Accel-Expires;"), args: nginxArgs, hit: xCache, keeps: true},
 	{name: "Varnish", program: "varnishd", packaged: "varnish", config: varnish(""), args: varnishArgs, hit: xVarnish, asks: true},
 	// Whose vcl_recv never comes to the built-in one, which does not look up
 	// requests that have cookies.
@@ -67,7 +68,7 @@ http {
 			proxy_pass http://{{.Origin}};
 			proxy_set_header Host $http_host;
 			proxy_cache pages;
-			proxy_cache_valid 200 1m;
+			proxy_cache_valid 200 10m;
 			proxy_cache_lock on;
 			proxy_cache_lock_timeout 50ms;
 			proxy_cache_revalidate on;
@@ -78,7 +79,7 @@ http {
 }`
 }
 
-const varnishArgs = "-F -j none -n {{.Dir}}/work -a 127.0.0.1:{{.Port}} -T none -f {{.Dir}}/config -s malloc,16m -t 60 -p vsl_space=1M"
+const varnishArgs = "-F -j none -n {{.Dir}}/work -a 127.0.0.1:{{.Port}} -T none -f {{.Dir}}/config -s malloc,16m -t 600 -p vsl_space=1M"
 
 func varnish(more string) string {
 	return `vcl 4.1;
