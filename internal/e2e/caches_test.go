@@ -46,7 +46,7 @@ var kinds = []kind{
 }
 
 var (
-	declared = map[string]string{"Cache-Control": "public, max-age=60"}
+	declared = map[string]string{"Cache-Control": "public, max-age=600"}
 	// Squid wants a second number, for which a stale copy will do.
 	surrogate = map[string]string{"X-Accel-Expires": "600", "Surrogate-Control": "max-age=600+600", "CDN-Cache-Control": "max-age=600"}
 )
