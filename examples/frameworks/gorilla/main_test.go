@@ -1,0 +1,34 @@
+package main
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/examples/frameworks/internal/story"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+func TestVisitors(t *testing.T) {
+	hubspot := story.HubSpot(t)
+	app, err := newApp()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(app)
+	t.Cleanup(server.Close)
+
+	story.Tell(t, hubspot, server.URL)
+
+	ada := story.Open(t, server.URL)
+	ada.SignIn("ada@example.com")
+	missing := ada.Get("/missing")
+	story.Expect(t, hubspot, "the page that says 404", missing, "ada@example.com")
+	if missing.Status != 404 {
+		t.Errorf("status %d, want 404", missing.Status)
+	}
+}
