@@ -64,34 +64,50 @@ var (
 // Get opens a page. It may be called concurrently.
 func (b *Browser) Get(path string) Page {
 	b.t.Helper()
-	return b.do("GET", path, nil)
+	return b.do(b.request("GET", path, nil))
+}
+
+// GetWith opens a page with headers, as a proxy adds them.
+func (b *Browser) GetWith(path string, headers map[string]string) Page {
+	b.t.Helper()
+	request := b.request("GET", path, nil)
+	for name, value := range headers {
+		request.Header.Set(name, value)
+	}
+	return b.do(request)
 }
 
 // SignIn signs email's owner in, and gives the page that follows.
 func (b *Browser) SignIn(email string) Page {
 	b.t.Helper()
-	return b.do("POST", "/sign-in", url.Values{"email": {email}})
+	return b.do(b.request("POST", "/sign-in", url.Values{"email": {email}}))
 }
 
 // SignOut gives the page that follows.
 func (b *Browser) SignOut() Page {
 	b.t.Helper()
-	return b.do("POST", "/sign-out", nil)
+	return b.do(b.request("POST", "/sign-out", nil))
 }
 
-func (b *Browser) do(method, path string, form url.Values) (page Page) {
+func (b *Browser) do(request *http.Request) Page {
 	b.t.Helper()
-	response, err := b.client.Do(b.request(method, path, form))
+	response, err := b.client.Do(request)
 	if err != nil {
 		b.t.Error(err)
-		return page
+		return Page{}
 	}
 	defer response.Body.Close()
+	return b.read(response)
+}
+
+// read is the page of a response, or the rest of it.
+func (b *Browser) read(response *http.Response) Page {
+	b.t.Helper()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		b.t.Errorf("%s %s: %v", method, path, err)
+		b.t.Error(err)
 	}
-	page = Page{Status: response.StatusCode, Header: response.Header, Body: string(body)}
+	page := Page{Status: response.StatusCode, Header: response.Header, Body: string(body)}
 	if found := emailField.FindStringSubmatch(page.Body); found != nil {
 		page.Email = found[1]
 	}
@@ -135,7 +151,7 @@ func (b *Browser) Marker() string {
 // Ask asks the token endpoint as the page's script does.
 func (b *Browser) Ask() (status int, email, token string) {
 	b.t.Helper()
-	page := b.do("POST", "/hubspot-visitor/token", nil)
+	page := b.do(b.request("POST", "/hubspot-visitor/token", nil))
 	var answer struct{ Email, Token string }
 	if page.Status == http.StatusOK {
 		if err := json.Unmarshal([]byte(page.Body), &answer); err != nil {
@@ -242,18 +258,7 @@ func (b *Browser) Streams(hubspot *hubspottest.Server, path, email string, relea
 		b.t.Fatal(err)
 	}
 	release()
-	rest, err := io.ReadAll(response.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	page := Page{Status: response.StatusCode, Header: response.Header, Body: string(rest)}
-	if found := emailField.FindStringSubmatch(page.Body); found != nil {
-		page.Email = found[1]
-	}
-	if found := tokenField.FindStringSubmatch(page.Body); found != nil {
-		page.Token = found[1]
-	}
-	Expect(b.t, hubspot, "the streamed page", page, email)
+	Expect(b.t, hubspot, "the streamed page", b.read(response), email)
 }
 
 // Shared is an error if a page that the application declared public, by whatever

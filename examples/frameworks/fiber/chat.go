@@ -1,0 +1,94 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/fiber/v3/middleware/adaptor"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
+)
+
+// chatHandler is chat.Handler as a fiber middleware: copy this file. Fiber's own
+// adaptors do not do, since the chat has to see the response's headers before
+// they leave, and those of c.Set are not in an adaptor's http.ResponseWriter. Use
+// it after the authentication, on the app and not on a group.
+func chatHandler(chat *middleware.Middleware) fiber.Handler {
+	return func(c fiber.Ctx) error {
+		r, err := adaptor.ConvertRequest(c, true)
+		if err != nil {
+			return fiber.ErrBadRequest
+		}
+		out := &response{c: c, header: http.Header{}}
+		out.read()
+		pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c.SetContext(r.Context())
+			out.live = true
+			// Fiber's error page belongs inside of the chat, too.
+			if err := c.Next(); err != nil && c.App().ErrorHandler(c, err) != nil {
+				c.Status(http.StatusInternalServerError)
+			}
+			out.read()
+			out.live = false
+			send(w, c)
+		})
+		chat.Handler(pages).ServeHTTP(out, r.WithContext(c.Context()))
+		return nil
+	}
+}
+
+// send is where the response leaves as far as the chat is concerned. A stream
+// begins later, when all handlers have returned.
+func send(w http.ResponseWriter, c fiber.Ctx) {
+	w.WriteHeader(c.Response().StatusCode())
+	if !c.Response().IsBodyStream() {
+		_, _ = w.Write(c.Response().SwapBody(nil)) // to memory: it does not fail
+	}
+}
+
+// response is fiber's response as net/http has it.
+type response struct {
+	c      fiber.Ctx
+	header http.Header
+	live   bool // the pages are at work: the headers are fiber's
+}
+
+func (w *response) Header() http.Header {
+	if w.live {
+		w.read()
+	}
+	return w.header
+}
+
+func (w *response) read() {
+	clear(w.header)
+	for name, value := range w.c.Response().Header.All() {
+		w.header.Add(string(name), string(value))
+	}
+}
+
+func (w *response) WriteHeader(status int) {
+	w.c.Status(status)
+	before := response{c: w.c, header: http.Header{}}
+	before.read()
+	for name := range before.header {
+		if _, kept := w.header[name]; !kept {
+			w.c.Response().Header.Del(name)
+		}
+	}
+	for name, values := range w.header {
+		if slices.Equal(values, before.header[name]) {
+			continue
+		}
+		w.c.Response().Header.Del(name)
+		for _, value := range values {
+			w.c.Response().Header.Add(name, value)
+		}
+	}
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	w.c.Response().AppendBody(p)
+	return len(p), nil
+}

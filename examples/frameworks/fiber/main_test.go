@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v3"
+	"go.uber.org/goleak"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/examples/frameworks/internal/story"
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const ada = "ada@example.com"
+
+// start serves the application, with more routes on it.
+func start(t *testing.T, more func(*fiber.App)) (*hubspottest.Server, string) {
+	t.Helper()
+	hubspot := story.HubSpot(t)
+	app, err := newApp()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more != nil {
+		more(app)
+	}
+	return hubspot, serve(t, app)
+}
+
+func serve(t *testing.T, app *fiber.App) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- app.Listener(listener, fiber.ListenConfig{DisableStartupMessage: true}) }()
+	t.Cleanup(func() {
+		_ = app.ShutdownWithTimeout(time.Second)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	})
+	return "http://" + listener.Addr().String()
+}
+
+func TestVisitors(t *testing.T) {
+	hubspot, site := start(t, nil)
+	story.Tell(t, hubspot, site)
+}
+
+func TestManyAtOnce(t *testing.T) {
+	hubspot, site := start(t, nil)
+	story.Crowd(t, hubspot, site, "/")
+}
+
+// Fiber's strings are good for as long as the request. An authentication that
+// hands them to the chat as they are, and a HubSpot that is slower than the
+// pages: nobody is mistaken for somebody else.
+func TestStringsOfTheRequest(t *testing.T) {
+	emulator := story.HubSpot(t)
+	t.Setenv("HUBSPOT_RENDER_BUDGET", "1ms")
+	emulator.SetOutage(&hubspottest.Fault{Latency: 50 * time.Millisecond})
+	chat, err := middleware.FromEnv(func(r *http.Request) (hubspot.Visitor, bool) {
+		return middleware.VisitorFrom(r.Context())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := fiber.New()
+	app.Use(func(c fiber.Ctx) error {
+		// As behind a proxy that signs people in.
+		visitor := hubspot.Visitor{Email: c.Get("X-Email"), FirstName: c.Get("X-Name"), EmailVerified: true}
+		visitor.AgentContext = map[string]string{"plan": c.Get("X-Plan")}
+		c.SetContext(middleware.WithVisitor(c.Context(), visitor))
+		return c.Next()
+	}, chatHandler(chat))
+	app.Get("/", func(c fiber.Ctx) error { return show(c, http.StatusOK, "Welcome") })
+	site := serve(t, app)
+
+	browser := story.Open(t, site)
+	names := []string{"ada", "grace", "edsger", "donald", "barbara", "ken", "dennis", "leslie"}
+	for round := range 20 {
+		for i, name := range names {
+			email := name + "@example.com"
+			page := browser.GetWith("/", map[string]string{"X-Email": email, "X-Name": name, "X-Plan": strings.ToUpper(name)})
+			if page.Email != "" || round == 19 {
+				story.Expect(t, emulator, email, page, email)
+			}
+			if i == 0 {
+				time.Sleep(5 * time.Millisecond)
+			}
+		}
+	}
+	for _, call := range emulator.Calls() {
+		name, _, _ := strings.Cut(call.Email, "@")
+		if call.FirstName != name || call.AgentContext["plan"] != strings.ToUpper(name) || call.Status != http.StatusOK {
+			t.Errorf("HubSpot was asked %s", call.Body)
+		}
+	}
+	if got := len(emulator.Calls()); got != len(names) {
+		t.Errorf("%d calls, want one for each visitor: %d", got, len(names))
+	}
+}
+
+// Fiber calls its ErrorHandler when the middlewares have returned, unless the
+// chat's has called it before.
+func TestErrorPages(t *testing.T) {
+	hubspot, site := start(t, func(app *fiber.App) {
+		app.Get("/error", func(fiber.Ctx) error { return errors.New("no luck") })
+		app.Get("/drawn", func(c fiber.Ctx) error {
+			_ = snippet.HTML(c.Context())
+			c.Set("Cache-Control", "public, max-age=60")
+			return errors.New("no luck")
+		})
+	})
+	browser := story.Open(t, site)
+	story.Expect(t, hubspot, "an anonymous error page", browser.Get("/error"), "")
+	browser.SignIn(ada)
+	for path, status := range map[string]int{"/error": 500, "/drawn": 500, "/missing": 404} {
+		page := browser.Get(path)
+		story.Expect(t, hubspot, path, page, ada)
+		if page.Status != status {
+			t.Errorf("%s: status %d, want %d", path, page.Status, status)
+		}
+	}
+}
+
+func TestPublicPages(t *testing.T) {
+	public := func(c fiber.Ctx) {
+		c.Set("Cache-Control", "public, max-age=60")
+		c.Set("CDN-Cache-Control", "max-age=60")
+	}
+	routes := map[string]fiber.Handler{
+		"/before": func(c fiber.Ctx) error {
+			public(c)
+			return show(c, http.StatusOK, "Public")
+		},
+		"/after": func(c fiber.Ctx) error {
+			err := show(c, http.StatusOK, "Public")
+			public(c)
+			return err
+		},
+	}
+	hubspot, site := start(t, func(app *fiber.App) {
+		// A middleware between the chat's and the pages, which sets it late.
+		app.Use(func(c fiber.Ctx) error {
+			err := c.Next()
+			if c.Query("public") != "" {
+				public(c)
+			}
+			return err
+		})
+		for path, handler := range routes {
+			app.Get(path, handler)
+		}
+		app.Get("/late", func(c fiber.Ctx) error { return show(c, http.StatusOK, "Public") })
+	})
+	browser := story.Open(t, site)
+	browser.SignIn(ada)
+	for path := range routes {
+		story.Shared(t, hubspot, path, browser.Get(path), ada)
+	}
+	story.Shared(t, hubspot, "/late", browser.Get("/late?public=1"), ada)
+
+	// What is declared before the chat is rendered stays public.
+	if got := browser.Get("/before").Header.Get("Cache-Control"); got != "public, max-age=60" {
+		t.Errorf("Cache-Control %q", got)
+	}
+}
+
+// What has no chat is left alone.
+func TestOtherResponses(t *testing.T) {
+	_, site := start(t, func(app *fiber.App) {
+		app.Get("/json", func(c fiber.Ctx) error { return c.JSON(fiber.Map{"a": 1}) })
+		app.Get("/empty", func(c fiber.Ctx) error { return c.SendStatus(http.StatusNoContent) })
+	})
+	browser := story.Open(t, site)
+	browser.SignIn(ada)
+	for path, status := range map[string]int{"/json": 200, "/empty": 204} {
+		page := browser.Get(path)
+		if page.Status != status || page.Header.Get("Cache-Control") != "" || page.Header.Get("Vary") != "" {
+			t.Errorf("%s: %d %v", path, page.Status, page.Header)
+		}
+	}
+}
+
+func TestStreaming(t *testing.T) {
+	goOn := make(chan struct{})
+	hubspot, site := start(t, func(app *fiber.App) {
+		app.Get("/stream", func(c fiber.Ctx) error {
+			c.Type("html", "utf-8")
+			ctx := c.Context() // c is another request's when the stream begins
+			return c.SendStreamWriter(func(w *bufio.Writer) {
+				_, _ = w.WriteString("<!doctype html>")
+				_ = w.Flush()
+				<-goOn
+				_ = snippet.Render(ctx, w)
+			})
+		})
+	})
+	browser := story.Open(t, site)
+	browser.SignIn(ada)
+	browser.Streams(hubspot, "/stream", ada, func() { close(goOn) })
+}
