@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/fiber/v3/middleware/session"
 	"go.uber.org/goleak"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/examples/frameworks/internal/story"
@@ -20,8 +21,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Fiber and fasthttp have goroutines that they never end.
+	// Fiber and fasthttp have goroutines that they never end: one for the time, which
+	// the first session store starts, and some for each store and server.
+	session.New()
 	goleak.VerifyTestMain(m,
+		goleak.IgnoreCurrent(),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/gofiber/fiber/v3/internal/storage/memory.(*Storage).gc"),

@@ -43,7 +43,7 @@ func Open(t *testing.T, site string) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{}
+	transport := &http.Transport{MaxConnsPerHost: 40, MaxIdleConnsPerHost: 40}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &Browser{t, site, &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second}}
 }
