@@ -41,7 +41,7 @@ func TestVisitors(t *testing.T) {
 
 func TestManyAtOnce(t *testing.T) {
 	hubspot, site := start(t, nil)
-	story.Crowd(t, hubspot, site, "/")
+	story.Crowd(t, hubspot, site)
 }
 
 // The HTTPErrorHandler renders when the chat's middleware has returned.
@@ -64,7 +64,6 @@ func TestErrorPages(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", path, page.Status, status)
 		}
 	}
-	story.Crowd(t, hubspot, site, "/error")
 }
 
 func TestPublicPages(t *testing.T) {

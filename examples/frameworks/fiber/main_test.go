@@ -72,7 +72,7 @@ func TestVisitors(t *testing.T) {
 
 func TestManyAtOnce(t *testing.T) {
 	hubspot, site := start(t, nil)
-	story.Crowd(t, hubspot, site, "/")
+	story.Crowd(t, hubspot, site)
 }
 
 // Fiber's strings are good for as long as the request. An authentication that

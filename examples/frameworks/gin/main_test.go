@@ -51,7 +51,7 @@ func TestVisitors(t *testing.T) {
 
 func TestManyAtOnce(t *testing.T) {
 	hubspot, site := start(t, nil)
-	story.Crowd(t, hubspot, site, "/")
+	story.Crowd(t, hubspot, site)
 }
 
 // A middleware outside of the chat's renders a page when everything inside has
@@ -82,7 +82,6 @@ func TestPageOfAnOuterMiddleware(t *testing.T) {
 	for range 5 {
 		story.Expect(t, hubspot, "the error page", browser.Get("/error"), ada)
 	}
-	story.Crowd(t, hubspot, server.URL, "/error")
 }
 
 func TestPublicPages(t *testing.T) {
@@ -155,17 +154,38 @@ func TestOtherResponses(t *testing.T) {
 }
 
 func TestStreaming(t *testing.T) {
-	goOn := make(chan struct{})
+	const doctype = "<!doctype html>"
+	goOn := make(chan struct{}, 1)
+	ways := map[string]func(gin.ResponseWriter){
+		"/write": func(w gin.ResponseWriter) { _, _ = w.WriteString(doctype) },
+		"/flush": func(w gin.ResponseWriter) { w.Flush(); _, _ = w.WriteString(doctype) },
+		"/headers": func(w gin.ResponseWriter) {
+			w.WriteHeaderNow()
+			_, _ = w.WriteString(doctype)
+		},
+		"/controller": func(w gin.ResponseWriter) {
+			_ = http.NewResponseController(w).Flush()
+			_, _ = w.WriteString(doctype)
+		},
+	}
 	hubspot, site := start(t, func(app *gin.Engine) {
-		app.GET("/stream", func(c *gin.Context) {
-			c.Header("Content-Type", "text/html; charset=utf-8")
-			_, _ = c.Writer.WriteString("<!doctype html>")
-			c.Writer.Flush()
-			<-goOn
-			_ = snippet.Render(c.Request.Context(), c.Writer)
-		})
+		for path, begin := range ways {
+			app.GET(path, func(c *gin.Context) {
+				c.Header("Content-Type", "text/html; charset=utf-8")
+				c.Status(http.StatusAccepted)
+				begin(c.Writer)
+				c.Writer.Flush()
+				<-goOn
+				_ = snippet.Render(c.Request.Context(), c.Writer)
+			})
+		}
 	})
 	browser := story.Open(t, site)
 	browser.SignIn(ada)
-	browser.Streams(hubspot, "/stream", ada, func() { close(goOn) })
+	for path := range ways {
+		page := browser.Streams(hubspot, path, ada, func() { goOn <- struct{}{} })
+		if page.Status != http.StatusAccepted {
+			t.Errorf("%s: status %d, want 202", path, page.Status)
+		}
+	}
 }

@@ -179,6 +179,9 @@ func Problem(hubspot *hubspottest.Server, page Page, email string) string {
 	if !strings.Contains(caching, "private, no-store") || strings.Contains(caching, "public") || strings.Contains(caching, "max-age") {
 		return fmt.Sprintf("a token with Cache-Control %q", caching)
 	}
+	if got := page.Header.Get("CDN-Cache-Control"); got != "" {
+		return fmt.Sprintf("a token with CDN-Cache-Control %q", got)
+	}
 	if got := strings.Join(page.Header.Values("Vary"), ", "); !strings.Contains(got, "Cookie") {
 		return fmt.Sprintf("a token with Vary %q", got)
 	}
@@ -226,7 +229,7 @@ func Tell(t *testing.T, hubspot *hubspottest.Server, site string) {
 
 // Crowd opens 400 pages at once: four people and the anonymous take turns, and
 // each page has to be its reader's.
-func Crowd(t *testing.T, hubspot *hubspottest.Server, site, path string) {
+func Crowd(t *testing.T, hubspot *hubspottest.Server, site string) {
 	t.Helper()
 	emails := []string{"ada@example.com", "grace@example.com", "edsger@example.com", "donald@example.com", ""}
 	browsers := make([]*Browser, len(emails))
@@ -239,14 +242,14 @@ func Crowd(t *testing.T, hubspot *hubspottest.Server, site, path string) {
 	var all sync.WaitGroup
 	for i := range 400 {
 		browser, email := browsers[i%len(emails)], emails[i%len(emails)]
-		all.Go(func() { Expect(t, hubspot, fmt.Sprintf("page %d", i), browser.Get(path), email) })
+		all.Go(func() { Expect(t, hubspot, fmt.Sprintf("page %d", i), browser.Get("/"), email) })
 	}
 	all.Wait()
 }
 
 // Streams is an error unless the first part of the page at path arrives before
-// release lets its handler go on, and the rest is email's.
-func (b *Browser) Streams(hubspot *hubspottest.Server, path, email string, release func()) {
+// release lets its handler go on, and the rest is email's. It gives the rest.
+func (b *Browser) Streams(hubspot *hubspottest.Server, path, email string, release func()) Page {
 	b.t.Helper()
 	response, err := b.client.Do(b.request("GET", path, nil))
 	if err != nil {
@@ -258,7 +261,9 @@ func (b *Browser) Streams(hubspot *hubspottest.Server, path, email string, relea
 		b.t.Fatal(err)
 	}
 	release()
-	Expect(b.t, hubspot, "the streamed page", b.read(response), email)
+	page := b.read(response)
+	Expect(b.t, hubspot, "the streamed page", page, email)
+	return page
 }
 
 // Shared is an error if a page that the application declared public, by whatever
