@@ -24,13 +24,11 @@ func chatHandler(chat *middleware.Middleware) fiber.Handler {
 		out.read()
 		pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c.SetContext(r.Context())
-			out.live = true
 			// Fiber's error page belongs inside of the chat, too.
 			if err := c.Next(); err != nil && c.App().ErrorHandler(c, err) != nil {
 				c.Status(http.StatusInternalServerError)
 			}
-			out.read()
-			out.live = false
+			out.read() // what the pages have set
 			send(w, c)
 		})
 		chat.Handler(pages).ServeHTTP(out, r.WithContext(c.Context()))
@@ -51,15 +49,9 @@ func send(w http.ResponseWriter, c fiber.Ctx) {
 type response struct {
 	c      fiber.Ctx
 	header http.Header
-	live   bool // the pages are at work: the headers are fiber's
 }
 
-func (w *response) Header() http.Header {
-	if w.live {
-		w.read()
-	}
-	return w.header
-}
+func (w *response) Header() http.Header { return w.header }
 
 func (w *response) read() {
 	clear(w.header)

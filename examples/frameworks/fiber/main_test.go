@@ -192,11 +192,6 @@ func TestPublicPages(t *testing.T) {
 		story.Shared(t, hubspot, path, browser.Get(path), ada)
 	}
 	story.Shared(t, hubspot, "/late", browser.Get("/late?public=1"), ada)
-
-	// What is declared before the chat is rendered stays public.
-	if got := browser.Get("/before").Header.Get("Cache-Control"); got != "public, max-age=60" {
-		t.Errorf("Cache-Control %q", got)
-	}
 }
 
 // What has no chat is left alone.
