@@ -44,4 +44,4 @@ lint:
 		(cd $$module && $(GO) vet ./... && $(TOOL) staticcheck ./... && $(GO) mod tidy -diff); \
 	done
 	@cd internal/tools && $(GO) mod tidy -diff
-	@$(TOOL) esbuild snippet/chat.js --minify --target=es2018 --log-level=warning | cmp - snippet/chat.min.js
+	@$(TOOL) esbuild snippet/chat.js --bundle --format=iife --minify --target=es2018 --log-level=warning | cmp - snippet/chat.min.js

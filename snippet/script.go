@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-//go:generate go tool -modfile=../internal/tools/go.mod esbuild chat.js --minify --target=es2018 --log-level=warning --outfile=chat.min.js
+//go:generate go tool -modfile=../internal/tools/go.mod esbuild chat.js --bundle --format=iife --minify --target=es2018 --log-level=warning --outfile=chat.min.js
 
 // minified is chat.js as emitted: the same bytes on every page.
 //
