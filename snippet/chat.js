@@ -19,6 +19,7 @@
 // step() compares the two and does one thing at a time.
 const w = window, d = document, root = d.documentElement, NAME = "hubspotVisitor";
 
+// Where HubSpot's widget puts its iframe: in the corner, or embedded in the page.
 const BOXES = "#hubspot-messages-iframe-container,#hubspot-conversations-inline-parent";
 const NOBODY = ""; // a claim, and a visitor, too
 const UNKNOWN = undefined; // of who(): a question is under way
@@ -41,19 +42,18 @@ const safely = (f) => (...args) => {
 
 // Capturing, window hears of everything in the document.
 const on = (event, f) => w.addEventListener(event, safely(f), true);
-const all = (selector) => [...d.querySelectorAll(selector)];
-const first = (selector) => d.querySelector(selector);
 
 // ---- Who the widget shall have
 
-let settings; // of the newest page part, loadImmediately among them
+let settings; // of the last page part in the document, loadImmediately among them
 let known = {}; // the one identity that this document knows: {visitor, email, token}
 let answer = {}; // the endpoint's last word, {visitor, marker}, while the marker stays as it was
 let asking; // the question under way
 let asked; // the marker for which the present page part has put its question
 let heard = Date.now(); // when the server last said who it is; this clock runs while the machine sleeps
 
-// In a sandboxed frame reading cookies throws.
+// marker is the visitor of the marker cookie. In a sandboxed frame reading cookies
+// throws.
 const marker = () => (safely(() => d.cookie.match("hubspot_visitor_" + part.portal + "=(\\w+)"))() || [0, NOBODY])[1];
 
 // who believes the marker cookie, which the server sets, and a page only while its
@@ -147,10 +147,10 @@ const arrive = safely(() => {
   // Turbo shows its copy of a page until the page itself comes.
   const preview = "turboPreview" in root.dataset;
   if (!preview) {
-    const parts = all("[data-hubspot-visitor]");
+    const parts = d.querySelectorAll("[data-hubspot-visitor]");
     absent = !parts.length;
     url = location.href.split("#")[0];
-    parts.map(safely(read));
+    parts.forEach(safely(read));
   }
   write(); // at once: HubSpot's loader may run before anything else is known
   if (!preview) visit();
@@ -159,9 +159,10 @@ const arrive = safely(() => {
 // addLoader adds HubSpot's loader where the page leaves that to this script.
 const addLoader = () => {
   const { loader: src, load } = part, id = "hs-script-loader";
-  const add = () => first("#" + id) || d.head.append(Object.assign(d.createElement("script"), { id, src, nonce }));
-  if (load == "idle") (w.requestIdleCallback || setTimeout)(safely(add));
-  else if (load) ["pointerdown", "pointermove", "keydown", "scroll"].map((event) => on(event, add));
+  if (!load || loader) return;
+  const add = () => d.querySelector("#" + id) || d.head.append(Object.assign(d.createElement("script"), { id, src, nonce }));
+  if (load == "idle") (w.requestIdleCallback || setTimeout)(add);
+  else ["mousemove", "keydown", "scroll"].map((event) => on(event, add)); // a tap moves the mouse, too
 };
 
 // ---- Who the widget has
@@ -172,9 +173,9 @@ let drained; // its iframe loaded once: nothing of its visitor waits in the shel
 let delayed; // a chat comes after the time that its chatflow says
 let refused; // no chat here, or it failed. HubSpot leaves `pending` set then
 let box; // the chat's container
-let refreshing = NaN; // since when a refresh is under way
+let refreshing; // since when a refresh is under way
 let called = -1e4; // when load or refresh was called last
-let told; // the URL that HubSpot chose the chat for
+let told; // the URL that HubSpot chose the chat for (it targets by page)
 let loader; // HubSpot's script element
 
 // adopt takes over an API object: somebody loaded or reset, or the loader has come.
@@ -185,7 +186,7 @@ const adopt = (hs) => {
   const { widget } = hs, { loaded, pending } = widget.status();
   shell = hs;
   captured = loaded || pending ? holder() : NONE;
-  drained = delayed = refused = 0;
+  drained = delayed = refused = refreshing = undefined;
   told = url;
   if (captured === NONE && box) box = box.remove(); // the former object's
   ["load", "refresh"].map((name) => {
@@ -195,7 +196,7 @@ const adopt = (hs) => {
       // built on: no step is taken there.
       const outer = busy;
       called = performance.now();
-      log(name, captured);
+      log(name, wanted);
       if (name == "refresh") refreshing = called - 1;
       busy = 1;
       try {
@@ -211,13 +212,14 @@ const adopt = (hs) => {
 };
 
 // boxes looks after the chat's container. In the body, page swaps would take it
-// away, and HubSpot believes that it is still there; beside the body nothing
-// touches it, and an open chat stays open. An inline embed stays where it is.
+// away, and HubSpot believes that it is still there; beside the body (a child of
+// <html>) nothing touches it, and an open chat stays open. An inline embed stays
+// where it is.
 const boxes = () => {
   // HubSpot and page swaps change the children of these two. Observed again, since
   // the body may be another one.
   [root, d.body].map((e) => observer.observe(e, { childList: true }));
-  all(BOXES).map((found) => {
+  d.querySelectorAll(BOXES).forEach((found) => {
     if (found == box) return;
     // HubSpot's own has an iframe. Others are copies that Turbo or the page made, or
     // an old shell's.
@@ -232,6 +234,7 @@ const boxes = () => {
   if (box) box.style.setProperty("display", right && !absent ? "" : "none", "important");
 };
 
+// remove frees a shell that is stuck; it keeps its visitor, also for the next load.
 const remove = () => {
   box = 0;
   shell.widget.remove();
@@ -241,7 +244,7 @@ const remove = () => {
 // standing.
 const answered = ({ name, startTime, responseStatus }) => {
   if (!(startTime >= refreshing && /livechat-public/.test(name))) return;
-  refreshing = NaN;
+  refreshing = undefined;
   if (/204|404/.test(responseStatus)) {
     refused = 1;
     remove();
@@ -256,7 +259,7 @@ const note = safely((visitor) => {
   const key = NAME + part.portal, before = localStorage[key];
   if (before && before != visitor) {
     d.cookie.match(/messagesUtk|hs-messages-[^=]+|$/g).map((name) =>
-      ["", ";domain=." + location.hostname.replace(/^www\./, "")].map((domain) => d.cookie = name + "=;path=/;max-age=0" + domain));
+      ["", location.hostname.replace(/^www\./, "")].map((domain) => d.cookie = name + "=;path=/;max-age=0;domain=" + domain));
   }
   localStorage[key] = visitor;
 });
@@ -265,7 +268,7 @@ const load = (widget) => {
   write();
   const { inlineEmbedSelector } = w.hsConversationsSettings;
   // HubSpot would be pending for ever.
-  if (inlineEmbedSelector && !first(inlineEmbedSelector)) return;
+  if (inlineEmbedSelector && !d.querySelector(inlineEmbedSelector)) return;
   note(wanted);
   widget.load();
   captured = wanted;
@@ -305,34 +308,33 @@ const again = (ms) => {
   timer = setTimeout(step, ms);
 };
 
-const step = safely(() => {
+const step = () => {
   if (busy) return;
   busy = 1;
-  try {
-    once();
-  } finally {
-    busy = 0;
-  }
-});
+  safely(once)();
+  busy = 0;
+};
 
 const observer = new MutationObserver(step);
 
+// look notes when the wanted visitor changes.
 const look = () => {
   const visitor = who();
   if (visitor === wanted) return;
-  log("wanted", visitor);
   wanted = visitor;
   changed = performance.now();
   visited = 0;
 };
 
+// visit is for a page that came, and for somebody who looks at this one.
 const visit = () => {
   look();
   visited = 1;
   step();
 };
 
-// once does the one thing that is next.
+// once does the one thing that is next. Whatever comes later calls it again: HubSpot's
+// ready callback and event, the observers, page parts, an answer, a timer.
 const once = () => {
   const hs = w.HubSpotConversations;
   look();
@@ -342,10 +344,10 @@ const once = () => {
   if (!Array.isArray(w.hsConversationsOnReady)) w.hsConversationsOnReady = [];
   if (!w.hsConversationsOnReady.includes(step)) w.hsConversationsOnReady.unshift(step);
   // Where the array was replaced nobody calls: for a minute.
-  if (!hs) return tries < 8 && again(250 << tries++);
+  if (!hs) return tries++ < 99 && again(500);
   // HubSpot's own script element: without it a reset throws, and HubSpot's loader
   // adds another. In the body it would go with the page.
-  loader = first("#hubspot-messages-loader") || loader;
+  loader = d.querySelector("#hubspot-messages-loader") || loader;
   if (loader && loader.parentNode != d.head) d.head.append(loader);
   if (hs != shell) adopt(hs);
   const { widget } = hs;
@@ -375,7 +377,7 @@ const once = () => {
     if (!visited && age < patience) return again(patience - age);
     return unsettled ? reload(wanted) : waits ? again(100) : reset(hs);
   }
-  if (delayed) return;
+  if (delayed) return; // its container will tell
   if (told != url) {
     if (waits) return again(100);
     told = url;
@@ -407,12 +409,12 @@ const begin = safely(() => {
   safely(adopt)(w.HubSpotConversations);
   // HubSpot puts its scripts before the document's first: in the body they would go
   // with the next page, and run again.
-  if (!first("head script")) d.head.prepend(d.createElement("script"));
+  if (!d.querySelector("head script")) d.head.prepend(d.createElement("script"));
   ["turbo:render", "htmx:afterSettle", "htmx:after:settle"].map((event) => on(event, arrive));
   // HubSpot says what the backend answered, at once.
   on("hubspot:messages:initialized", ({ messageWillRender }) => {
     refused = !messageWillRender;
-    delayed = messageWillRender && !first(BOXES);
+    delayed = messageWillRender && !d.querySelector(BOXES);
     step();
   });
   ["visibilitychange", "pageshow", "focus"].map((event) => on(event, attend));
@@ -424,5 +426,4 @@ const begin = safely(() => {
 
 // A second run leaves the page to the first. (An element with that id would be a
 // property of window, too.)
-const resident = w[NAME];
-(resident && resident.arrive || begin)();
+((w[NAME] || {}).arrive || begin)();

@@ -1,6 +1,7 @@
 package snippet
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -22,8 +23,8 @@ const (
 	roomForParts = 1024
 )
 
-// write appends the page part: settings, claim with the script, loader.
-func (o *options) write(b *strings.Builder, c identity.Chat, nonce string, debug bool) {
+// part appends the page part: settings, claim with the script, loader.
+func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug bool) {
 	email, token := "", ""
 	somebody := len(c.Claim) > 1
 	if somebody {
@@ -31,7 +32,11 @@ func (o *options) write(b *strings.Builder, c identity.Chat, nonce string, debug
 		email, token = c.Token.Email(), c.Token.Reveal()
 	}
 	inline := o.scriptSrc == ""
-	b.Grow(len(script) + len(o.settings) + len(email) + len(token) + roomForParts)
+	room := len(o.settings) + len(email) + len(token) + roomForParts
+	if inline {
+		room += len(script)
+	}
+	b.Grow(room)
 
 	if debug && c.Reason != "" {
 		comment(b, c.Reason)
@@ -117,8 +122,25 @@ func plain(c byte) bool {
 	return c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' && c != '\''
 }
 
-// escaped appends s with the characters that are not plain replaced by f.
-func escaped(b *strings.Builder, s string, f func(*strings.Builder, rune)) {
+// quote appends s as a string of JSON that is also one of JavaScript in HTML.
+func quote(b *strings.Builder, s string) {
+	b.WriteByte('"')
+	write(b, s, unicodeEscape)
+	b.WriteByte('"')
+}
+
+// escape appends s as an attribute's value, or as text.
+func escape(b *strings.Builder, s string) { write(b, s, reference) }
+
+// A notation is how a character is written that does not stand for itself.
+type notation bool
+
+const (
+	unicodeEscape notation = true  // \u00e9, in UTF-16 code units
+	reference     notation = false // &#233;
+)
+
+func write(b *strings.Builder, s string, as notation) {
 	start := 0
 	for i := 0; i < len(s); {
 		if plain(s[i]) {
@@ -127,43 +149,26 @@ func escaped(b *strings.Builder, s string, f func(*strings.Builder, rune)) {
 		}
 		b.WriteString(s[start:i])
 		r, size := utf8.DecodeRuneInString(s[i:]) // U+FFFD for what is not UTF-8
-		f(b, r)
+		if as == unicodeEscape {
+			units(b, r)
+		} else {
+			b.WriteString("&#" + strconv.Itoa(int(cmp.Or(r, utf8.RuneError))) + ";") // HTML has no NUL
+		}
 		i += size
 		start = i
 	}
 	b.WriteString(s[start:])
 }
 
-// quote appends s as a string of JSON that is also one of JavaScript in HTML.
-func quote(b *strings.Builder, s string) {
-	b.WriteByte('"')
-	escaped(b, s, func(b *strings.Builder, r rune) {
-		if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
-			unit(b, high)
-			r = low
-		}
-		unit(b, r)
-	})
-	b.WriteByte('"')
-}
-
-// unit appends a UTF-16 code unit.
-func unit(b *strings.Builder, r rune) {
+// units appends r as one or two escaped UTF-16 code units.
+func units(b *strings.Builder, r rune) {
+	if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
+		units(b, high)
+		r = low
+	}
 	const hex = "0123456789abcdef"
 	b.WriteString(`\u`)
 	for shift := 12; shift >= 0; shift -= 4 {
 		b.WriteByte(hex[r>>shift&15])
 	}
-}
-
-// escape appends s as an attribute's value, or as text.
-func escape(b *strings.Builder, s string) {
-	escaped(b, s, func(b *strings.Builder, r rune) {
-		if r == 0 {
-			r = utf8.RuneError // HTML has no NUL
-		}
-		b.WriteString("&#")
-		b.WriteString(strconv.Itoa(int(r)))
-		b.WriteByte(';')
-	})
 }

@@ -214,7 +214,7 @@ func (o *options) html(ctx context.Context) template.HTML {
 		return why("the nonce function panicked")
 	}
 	var b strings.Builder
-	o.write(&b, chat, nonce, debug)
+	o.part(&b, chat, nonce, debug)
 	return template.HTML(b.String())
 }
 
