@@ -25,6 +25,7 @@ type boundary struct {
 	q       *request
 	header  http.Header // kept: a page part can be drawn while net/http's writer is in use
 	gone    bool        // the headers have left
+	guarded int         // how many headers there were when they were last protected
 	private bool        // as those of a response that caches must not keep
 	begun   bool        // and the body follows
 
@@ -140,6 +141,17 @@ func (b *boundary) leave(status int, start []byte, whole bool) {
 	}
 }
 
+// protect makes the response private, and costs nothing where it still is: no
+// header came, and Cache-Control stayed.
+func (b *boundary) protect() {
+	if cc := b.header["Cache-Control"]; len(b.header) != b.guarded || len(cc) == 0 || cc[0] != privateNoStore {
+		protect(b.header)
+		b.guarded = len(b.header)
+		return
+	}
+	varyByCookie(b.header)
+}
+
 // begin comes before each part of the body. start is what it begins with, whole
 // tells that nothing of the page follows.
 func (b *boundary) begin(start []byte, whole bool) {
@@ -150,7 +162,7 @@ func (b *boundary) begin(start []byte, whole bool) {
 	}
 	// A writer further out may keep the headers until the first byte, or longer: what
 	// the application has set since WriteHeader would count there.
-	protect(b.header)
+	b.protect()
 	if b.begun {
 		return
 	}
@@ -197,7 +209,7 @@ func (b *boundary) finish() {
 		// writer: cookies leave with it, and no token any more.
 		b.q.settle(0, nil, true)
 	case b.private:
-		protect(b.header) // http.TimeoutHandler and its like send the headers after this
+		b.protect() // http.TimeoutHandler and its like send the headers after this
 	}
 }
 

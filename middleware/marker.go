@@ -53,5 +53,10 @@ func overTLS(r *http.Request) bool {
 // fingerprint is a keyed hash of the portal and the address. The case of an
 // address does not make another person of its owner.
 func (m *Middleware) fingerprint(email string) string {
-	return m.fingerprints.Name("fingerprint " + m.cfg.PortalID + " " + strings.ToLower(email))[:16]
+	if f := m.fingerprints.Get(email); f != nil {
+		return *f
+	}
+	f := m.sealer.Name("fingerprint " + m.cfg.PortalID + " " + strings.ToLower(email))[:16]
+	m.fingerprints.Add(strings.Clone(email), f, 0) // none is ever deleted: generation 0
+	return f
 }

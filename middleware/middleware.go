@@ -33,6 +33,7 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seal"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/tokencache"
 )
 
 // TokenSource is where the tokens come from: a [*hubspot.Tokens].
@@ -59,11 +60,15 @@ type Middleware struct {
 
 	loaderSrc    string
 	marker       marker
-	fingerprints *seal.Sealer
+	sealer       *seal.Sealer
+	fingerprints *tokencache.Cache[string] // by address: a keyed hash on each page costs more than all else
 
 	unverified, misplaced sync.Once    // these are logged once
 	overruled             atomic.Int64 // until then no page has a token, in nanoseconds
 }
+
+// maxFingerprints bounds what is remembered of them: about 200 bytes each.
+const maxFingerprints = 50_000
 
 // Option changes what New builds.
 type Option func(*Middleware)
@@ -195,7 +200,8 @@ func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
-	m.fingerprints, m.loaderSrc, m.marker = sealer, m.cfg.LoaderSrc(), newMarker(m.cfg.PortalID)
+	m.sealer, m.loaderSrc, m.marker = sealer, m.cfg.LoaderSrc(), newMarker(m.cfg.PortalID)
+	m.fingerprints = tokencache.New(maxFingerprints, func(*string) bool { return false })
 	if !m.identifies() {
 		m.tokenPath = ""
 	}

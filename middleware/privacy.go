@@ -6,6 +6,8 @@ import (
 	"strings"
 )
 
+const privateNoStore = "private, no-store"
+
 // protect makes a response one visitor's own: no cache keeps it, whatever was
 // set before. Vary is for caches that are told to keep everything.
 func protect(h http.Header) {
@@ -14,7 +16,7 @@ func protect(h http.Header) {
 			delete(h, name)
 		}
 	}
-	h["Cache-Control"] = []string{"private, no-store"}
+	h["Cache-Control"] = []string{privateNoStore}
 	varyByCookie(h)
 }
 
@@ -31,7 +33,7 @@ func protected(h http.Header) bool {
 			}
 		}
 	}
-	return slices.Contains(h["Cache-Control"], "private, no-store")
+	return slices.Contains(h["Cache-Control"], privateNoStore)
 }
 
 func varyByCookie(h http.Header) {

@@ -161,7 +161,7 @@ func (q *request) draw(is who) (claim, reason string) {
 	}
 	if q.fate == undecided {
 		q.fate = private
-		protect(q.out.header) // for whoever writes past the boundary
+		q.out.protect() // for whoever writes past the boundary
 	}
 	return is.fingerprint, ""
 }
@@ -259,7 +259,7 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 		}
 		return false
 	}
-	protect(h)
+	q.out.protect()
 	wanted := q.who.fingerprint
 	if !chats || q.refused {
 		// A visitor whom HubSpot refuses has no marker: page and endpoint would set and
