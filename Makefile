@@ -1,25 +1,30 @@
 # What a newcomer needs: make run, make test. The rest is for working on the library.
 GO      ?= go
-MODULES := . hubspot/redisstore internal/e2e
+MODULES := . hubspot/redisstore examples/frameworks internal/e2e internal/bench
 TOOL    := $(GO) tool -modfile=$(CURDIR)/internal/tools/go.mod
 
-.PHONY: run test short fuzz bench generate lint
+.PHONY: run test proof fuzz bench generate lint
 
 # The demo shop and the emulated HubSpot, on 127.0.0.1:8080 and :8081.
 run:
-	$(GO) run ./examples/demo
+	@echo "building the demo…"
+	@$(GO) run ./examples/demo
 
-# Every module's tests. The browser tests say so when they are skipped for want
-# of Chromium or npm; with CI=true that is a failure.
+# Every module's tests, in about two minutes. Tests that need Chromium, npm, Redis,
+# nginx, Varnish or Squid say so when they are skipped for want of it; with CI=true
+# that is a failure.
 test: internal/e2e/node_modules
-	@set -e; for module in $(MODULES); do \
-		echo "== go test $$module"; \
-		(cd $$module && $(GO) test -race -shuffle=on -timeout=25m ./...); \
-	done
+	$(GO) test -race -shuffle=on -timeout=5m ./...
+	cd hubspot/redisstore && $(GO) test -race -shuffle=on -timeout=5m ./...
+	cd examples/frameworks && $(GO) test -race -shuffle=on -timeout=5m ./...
+	cd internal/e2e && $(GO) test -shuffle=on -timeout=10m ./...
 
-# The same without the simulations that take minutes.
-short:
-	$(GO) test -race -shuffle=on -short ./...
+# What takes longer: whole populations in simulated days, schedules by the
+# thousand, and fuzzing.
+proof: internal/e2e/node_modules
+	PROOF=1 $(GO) test -race -timeout=20m -run 'Herd|Storm|Days|Outage|AccountError|Bounds|WrongIdentity|Regulars' ./hubspot ./internal/tokencache
+	cd internal/e2e && PROOF=1 $(GO) test -timeout=30m -run 'Schedules|Damage|Facts|Caches|Proof' ./...
+	$(MAKE) fuzz
 
 internal/e2e/node_modules: internal/e2e/package-lock.json
 	@if command -v npm >/dev/null; then cd internal/e2e && npm ci --silent && touch node_modules; \
@@ -30,8 +35,9 @@ fuzz:
 	$(GO) test -run '^$$' -fuzz FuzzHTML -fuzztime 60s -fuzzminimizetime 20x ./snippet
 	$(GO) test -run '^$$' -fuzz FuzzVisitorValidate -fuzztime 20s -fuzzminimizetime 20x ./hubspot
 
+# The library beside its peers, in one run; it fails when an allocation goal is missed.
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	cd internal/bench && $(GO) run .
 
 generate:
 	$(GO) generate ./snippet

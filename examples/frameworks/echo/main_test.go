@@ -44,7 +44,8 @@ func TestManyAtOnce(t *testing.T) {
 	story.Crowd(t, hubspot, site)
 }
 
-// The HTTPErrorHandler renders when the chat's middleware has returned.
+// The HTTPErrorHandler renders when the chat's middleware has returned: its page
+// is the same for everybody, and asks the endpoint.
 func TestErrorPages(t *testing.T) {
 	hubspot, site := start(t, func(app *echo.Echo) {
 		app.GET("/error", func(*echo.Context) error { return errors.New("no luck") })
@@ -59,7 +60,11 @@ func TestErrorPages(t *testing.T) {
 	browser.SignIn(ada)
 	for path, status := range map[string]int{"/error": 500, "/drawn": 500, "/missing": 404} {
 		page := browser.Get(path)
-		story.Expect(t, hubspot, path, page, ada)
+		if path == "/drawn" {
+			story.Expect(t, hubspot, path, page, ada)
+		} else {
+			story.Late(t, path, browser, page, ada)
+		}
 		if page.Status != status {
 			t.Errorf("%s: status %d, want %d", path, page.Status, status)
 		}

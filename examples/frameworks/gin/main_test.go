@@ -55,9 +55,9 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 // A middleware outside of the chat's renders a page when everything inside has
-// returned.
+// returned: it is the same for everybody, and asks the endpoint.
 func TestPageOfAnOuterMiddleware(t *testing.T) {
-	hubspot := story.HubSpot(t)
+	story.HubSpot(t)
 	inner, err := newApp()
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestPageOfAnOuterMiddleware(t *testing.T) {
 	browser := story.Open(t, server.URL)
 	browser.SignIn(ada)
 	for range 5 {
-		story.Expect(t, hubspot, "the error page", browser.Get("/error"), ada)
+		story.Late(t, "the error page", browser, browser.Get("/error"), ada)
 	}
 }
 

@@ -196,6 +196,18 @@ func Expect(t *testing.T, hubspot *hubspottest.Server, what string, page Page, e
 	}
 }
 
+// Late checks a page that was rendered outside of the chat's handler: it has the
+// chat and no token, and the endpoint knows who it is.
+func Late(t *testing.T, what string, browser *Browser, page Page, email string) {
+	t.Helper()
+	if page.Email != "" || page.Token != "" || !strings.Contains(page.Body, `data-hubspot-visitor="*"`) {
+		t.Errorf("%s: it is of %q; %s", what, page.Email, page.Body)
+	}
+	if status, got, _ := browser.Ask(); status != http.StatusOK || got != email {
+		t.Errorf("%s: the endpoint says %d %q, want %q", what, status, got, email)
+	}
+}
+
 // Tell is the story that every example has to stand: one browser, two people one
 // after the other, and somebody else who never signs in.
 func Tell(t *testing.T, hubspot *hubspottest.Server, site string) {
