@@ -7,8 +7,8 @@
 // The exit status is 1 when a goal for allocations or memory is missed, since
 // those are the same everywhere. Times are only printed: they depend on what else
 // the machine does. For the same reason everything that is compared runs in turn,
-// round by round; a figure is the median of the rounds, and a ratio the median of
-// the ratios within each round.
+// in many rounds that are short enough to pass between two interruptions. A figure
+// is the median of the rounds, a ratio the median of the ratios within each round.
 package main
 
 import (
@@ -25,19 +25,19 @@ func main() {
 		serve()
 		return
 	}
-	quick := flag.Bool("quick", false, "only requests and the token source, with fewer rounds and visitors")
+	quick := flag.Bool("quick", false, "only requests and the token source, for fewer visitors")
 	flag.Parse()
 	testing.Init() // after Parse: its flags are not this command's
 
 	began := time.Now()
 	fmt.Printf("%s, %d processors\n", runtime.Version(), runtime.GOMAXPROCS(0))
 	out := &report{}
-	rounds, most := 7, 1_000_000
+	most := 1_000_000
 	if *quick {
-		rounds, most = 3, 100_000
+		most = 100_000
 	}
-	pages(out, rounds)
-	hits(out, rounds, most)
+	pages(out)
+	hits(out, most)
 	memory(out)
 	if !*quick {
 		pause(out, most)

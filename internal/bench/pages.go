@@ -23,10 +23,10 @@ import (
 // pages measures what a request costs. The peers do a similar thing, a value of
 // the visitor's put into a page through the request's context: two protections
 // against request forgery, and html/template with the script written by hand.
-func pages(out *report, rounds int) {
+func pages(out *report) {
 	out.title("Requests: the library's share, on one processor")
 
-	const operations = 20_000
+	const rounds, operations = 41, 2_000
 	inline, file, anonymous, asset := chatPages()
 	forged, token, byHand, value, valueAsset := peerPages()
 	harness := contender{"the harness", serving(part(func(*http.Request) string { return "<p>" }), navigation())}

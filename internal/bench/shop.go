@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -29,20 +27,14 @@ const portalID = "12345678"
 var (
 	ada = hubspot.Visitor{Email: "ada.lovelace@example.com", FirstName: "Ada", LastName: "Lovelace", EmailVerified: true}
 
-	// tokenValue has the form and the length of HubSpot's tokens.
-	tokenValue = jwt(time.Now().Add(12 * time.Hour))
+	// tokenValue is as long as HubSpot's tokens are.
+	tokenValue = strings.Repeat("t", 400)
 
 	quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 )
 
-// jwt is a token of 400 bytes that expires at exp.
-func jwt(exp time.Time) string {
-	payload := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, exp.Unix()))
-	value := "eyJhbGciOiJIUzI1NiJ9." + payload + "."
-	return value + strings.Repeat("s", 400-len(value))
-}
-
-// newTokens is a token source for most visitors that never waits for its turn.
+// newTokens is a token source for at most so many visitors (0 for the default)
+// that never waits for its turn.
 func newTokens(creator hubspot.Creator, most int) *hubspot.Tokens {
 	return must(hubspot.NewTokens(creator, hubspot.TokensConfig{
 		Account:        portalID,
