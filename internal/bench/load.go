@@ -57,7 +57,7 @@ var shopPage = template.Must(template.New("shop").Parse(`<!doctype html>
 // shop is a page of 20 KB, written as applications do that want an error before
 // the first byte.
 func shop(chat func(*http.Request) template.HTML) http.Handler {
-	products := make([]product, 55)
+	products := make([]product, 61)
 	for i := range products {
 		name := fmt.Sprintf("Lamp & shade no. %d", i)
 		products[i] = product{name, strings.Repeat("Warm light for long evenings. ", 7), fmt.Sprintf("lamp-%d", i), 20 + i}
