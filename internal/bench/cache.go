@@ -200,7 +200,7 @@ func pauseOfTokens(n int) (hit, nothing time.Duration, expired int) {
 	get := func(v hubspot.Visitor) { must(tokens.Token(context.Background(), v)) }
 	parallel(n, func(i int) {
 		if time.Until(end) > time.Second/2 {
-			get(visitor(regulars + i))
+			_, _ = tokens.Token(context.Background(), visitor(regulars+i)) // one that comes too late is no entry
 		}
 	})
 	expired = tokens.Stats().Entries
