@@ -17,17 +17,15 @@
 //
 // It is a reconciler of who the widget shall have, who(), and who it has, captured:
 // step() compares the two and does one thing at a time.
+import { NOBODY, UNKNOWN, NONE, STRANGER, IDLE, PENDING, DELAYED, LOADED } from "./states.js";
+
 const w = window, d = document, root = d.documentElement, NAME = "hubspotVisitor";
 
 // Where HubSpot's widget puts its iframe: in the corner, or embedded in the page.
 const BOXES = "#hubspot-messages-iframe-container,#hubspot-conversations-inline-parent";
-const NOBODY = ""; // a claim, and a visitor, too
-const UNKNOWN = undefined; // of who(): a question is under way
-const NONE = null; // of captured: nothing is loaded
-const STRANGER = "?"; // of captured: loaded for an identity that is not ours
 
 let part = {}; // the newest page part's data attributes
-const { nonce } = d.currentScript || { nonce: "" };
+const { nonce } = d.currentScript || part;
 
 const log = (...what) => "debug" in part && console.log(NAME, ...what);
 
@@ -82,7 +80,7 @@ const ask = async () => {
     asking = 0;
     asked = marker();
     const { visitor } = word || {};
-    if (visitor !== UNKNOWN) answer = { visitor, marker: asked };
+    if (visitor != UNKNOWN) answer = { visitor, marker: asked };
     if (visitor) known = word;
     visit();
   };
@@ -118,6 +116,7 @@ let absent; // the page has no page part
 // read takes a page part in. Address and token leave the document with that: what
 // keeps copies of pages (Turbo, htmx, localStorage) shall have a claim only.
 const read = (element) => {
+  absent = false;
   const { [NAME]: claim, portal } = element.dataset, text = (element.previousElementSibling || element).firstChild;
   const literal = text && text.data.match(/"loadImmediately.*\}/);
   let email, token;
@@ -147,10 +146,9 @@ const arrive = safely(() => {
   // Turbo shows its copy of a page until the page itself comes.
   const preview = "turboPreview" in root.dataset;
   if (!preview) {
-    const parts = d.querySelectorAll("[data-hubspot-visitor]");
-    absent = !parts.length;
+    absent = true;
     url = location.href.split("#")[0];
-    parts.forEach(safely(read));
+    d.querySelectorAll("[data-hubspot-visitor]").forEach(safely(read));
   }
   write(); // at once: HubSpot's loader may run before anything else is known
   if (!preview) visit();
@@ -168,37 +166,56 @@ const addLoader = () => {
 // ---- Who the widget has
 
 let captured = NONE; // HubSpot reads the identity at a load, and keeps it until a reset
-let shell; // the API object that has it. HubSpot replaces the object: it is compared, not called
-let drained; // its iframe loaded once: nothing of its visitor waits in the shell's queue
-let delayed; // a chat comes after the time that its chatflow says
-let refused; // no chat here, or it failed. HubSpot leaves `pending` set then
+let shell; // the API object that has it. HubSpot replaces the object
+let state = IDLE;
+let drained; // an iframe loaded once: nothing of its visitor waits in the shell's queue
 let box; // the chat's container
 let refreshing; // since when a refresh is under way
 let called = -1e4; // when load or refresh was called last
 let told; // the URL that HubSpot chose the chat for (it targets by page)
 let loader; // HubSpot's script element
 
+// calls note what is called, by the page, too. HubSpot lets load and refresh through
+// once a second and makes up for the others later, for whomever the shell has: a
+// reset in between would be followed by the former visitor.
+const calls = {
+  load: (time) => {
+    called = time;
+    state = state || PENDING;
+  },
+  refresh: (time) => {
+    called = refreshing = time;
+  },
+  remove: () => {
+    box = state = IDLE;
+  },
+};
+
 // adopt takes over an API object: somebody loaded or reset, or the loader has come.
-// Calls count from then on, the page's own, too. HubSpot lets load and refresh
-// through once a second and makes up for the others later, for whomever the shell
-// has: a reset in between would be followed by the former visitor.
 const adopt = (hs) => {
-  const { widget } = hs, { loaded, pending } = widget.status();
+  const { widget } = hs;
   shell = hs;
-  captured = loaded || pending ? holder() : NONE;
-  drained = delayed = refused = refreshing = undefined;
   told = url;
-  if (captured === NONE && box) box = box.remove(); // the former object's
-  ["load", "refresh"].map((name) => {
+  drained = refreshing = NaN;
+  // A chat that is there already was loaded by somebody else, and may be starting.
+  if (!box && d.querySelector(BOXES)) {
+    state = PENDING;
+    setTimeout(() => hs == shell && settled(), 5e3);
+  } else {
+    const { loaded, pending } = widget.status();
+    state = loaded ? LOADED : pending ? PENDING : IDLE;
+  }
+  captured = state ? holder() : NONE;
+  if (!state && box) box = box.remove(); // the former object's
+  for (const name in calls) {
     const call = widget[name];
     widget[name] = (...args) => {
       // load runs the ready callbacks inside itself, in states that nothing may be
       // built on: no step is taken there.
       const outer = busy;
-      called = performance.now();
-      log(name, wanted);
-      if (name == "refresh") refreshing = called - 1;
       busy = 1;
+      log(name, wanted);
+      calls[name](performance.now());
       try {
         return call.apply(widget, args);
       } finally {
@@ -208,7 +225,15 @@ const adopt = (hs) => {
         if (!outer) again(0);
       }
     };
-  });
+  }
+};
+
+// settled is for the container's iframe when it has loaded.
+const settled = () => {
+  if (!box) return;
+  drained = 1;
+  state = LOADED;
+  step();
 };
 
 // boxes looks after the chat's container. In the body, page swaps would take it
@@ -223,32 +248,24 @@ const boxes = () => {
     if (found == box) return;
     // HubSpot's own has an iframe. Others are copies that Turbo or the page made, or
     // an old shell's.
-    if (box || !found.querySelector("iframe")) return found.remove();
+    const iframe = found.querySelector("iframe");
+    if (box || !iframe) return found.remove();
     box = found;
-    delayed = 0;
+    state = PENDING;
+    iframe.addEventListener("load", settled);
     // In the same task this costs no second request of the iframe.
     if (found.parentNode == d.body) root.append(found);
   });
   // A chat that is not the present visitor's is hidden. Iframes load all the same.
-  const right = captured === (wanted === UNKNOWN ? NOBODY : wanted);
-  if (box) box.style.setProperty("display", right && !absent ? "" : "none", "important");
-};
-
-// remove frees a shell that is stuck; it keeps its visitor, also for the next load.
-const remove = () => {
-  box = 0;
-  shell.widget.remove();
+  if (box) box.style.setProperty("display", captured === (wanted || NOBODY) && !absent ? "" : "none", "important");
 };
 
 // answered ends a refresh. With "no chat on this page" HubSpot leaves the old one
 // standing.
 const answered = ({ name, startTime, responseStatus }) => {
   if (!(startTime >= refreshing && /livechat-public/.test(name))) return;
-  refreshing = undefined;
-  if (/204|404/.test(responseStatus)) {
-    refused = 1;
-    remove();
-  }
+  refreshing = NaN;
+  if (/204|404/.test(responseStatus)) shell.widget.remove();
   step();
 };
 
@@ -273,8 +290,6 @@ const load = (widget) => {
   widget.load();
   captured = wanted;
   told = url;
-  refused = delayed = 0;
-  again(100);
 };
 
 // reset is HubSpot's one way to another identity within a document. The former
@@ -351,41 +366,32 @@ const once = () => {
   if (loader && loader.parentNode != d.head) d.head.append(loader);
   if (hs != shell) adopt(hs);
   const { widget } = hs;
-  let { loaded, pending } = widget.status();
-  if (loaded) drained = 1;
-  if (refused) pending = 0;
   if (box && !box.isConnected) {
-    box = 0;
-    if (loaded || pending) {
-      // Taken away. HubSpot believes that it is there, or waits for ever.
-      told = 0;
-      remove();
-      return again(100);
-    }
+    // Taken away. HubSpot believes that it is there, or waits for ever.
+    told = 0;
+    widget.remove();
+    return again(100);
   }
   boxes();
   if (wanted === UNKNOWN || absent) return;
   if (captured === NONE) return load(widget);
   const time = performance.now(), age = time - changed;
-  const waits = pending || time - refreshing < 2e4 || time - called < 1100;
+  const waits = state == PENDING || time - refreshing < 2e4 || time - called < 1100;
   if (captured !== wanted) {
     // A shell cannot be reset whose chat is still to come, or whose queue holds its
     // visitor.
-    const unsettled = delayed || !drained && !pending || age > 25e3, patience = unsettled ? 1e4 : 2e3;
+    const unsettled = state == DELAYED || !drained && state != PENDING || age > 25e3, patience = unsettled ? 1e4 : 2e3;
     // The next page may be on its way: a reset now would ask HubSpot for nothing, a
     // reload would cut it off.
     if (!visited && age < patience) return again(patience - age);
     return unsettled ? reload(wanted) : waits ? again(100) : reset(hs);
   }
-  if (delayed) return; // its container will tell
+  if (state == DELAYED) return; // its container will tell
   if (told != url) {
     if (waits) return again(100);
     told = url;
-    if (loaded) return widget.refresh();
-    remove(); // what is left of a load that was refused
-    return load(widget);
+    return state == LOADED ? widget.refresh() : load(widget);
   }
-  if (pending) again(100);
 };
 
 // ---- What happens
@@ -413,8 +419,9 @@ const begin = safely(() => {
   ["turbo:render", "htmx:afterSettle", "htmx:after:settle"].map((event) => on(event, arrive));
   // HubSpot says what the backend answered, at once.
   on("hubspot:messages:initialized", ({ messageWillRender }) => {
-    refused = !messageWillRender;
-    delayed = messageWillRender && !d.querySelector(BOXES);
+    // HubSpot stays pending where there is no chat, until it is removed.
+    if (!messageWillRender) shell.widget.remove();
+    else if (!d.querySelector(BOXES)) state = DELAYED;
     step();
   });
   ["visibilitychange", "pageshow", "focus"].map((event) => on(event, attend));
