@@ -19,7 +19,7 @@
 // step() compares the two and does one thing at a time.
 import { NOBODY, UNKNOWN, NONE, STRANGER, IDLE, PENDING, DELAYED, LOADED } from "./states.js";
 
-const w = window, d = document, root = d.documentElement, NAME = "hubspotVisitor";
+const w = window, d = document, NAME = "hubspotVisitor";
 
 // Where HubSpot's widget puts its iframe: in the corner, or embedded in the page.
 const BOXES = "#hubspot-messages-iframe-container,#hubspot-conversations-inline-parent";
@@ -144,9 +144,10 @@ const read = (element) => {
 // blocks those of Turbo's later pages. So the document is asked.
 const arrive = safely(() => {
   // Turbo shows its copy of a page until the page itself comes.
-  const preview = "turboPreview" in root.dataset;
+  const preview = "turboPreview" in d.documentElement.dataset;
   if (!preview) {
     absent = true;
+    lost = 0;
     url = location.href.split("#")[0];
     d.querySelectorAll("[data-hubspot-visitor]").forEach(safely(read));
   }
@@ -171,8 +172,9 @@ let state = IDLE;
 let drained; // an iframe loaded once: nothing of its visitor waits in the shell's queue
 let box; // the chat's container
 let refreshing; // since when a refresh is under way
-let called = -1e4; // when load or refresh was called last
-let told; // the URL that HubSpot chose the chat for (it targets by page)
+let called; // when load or refresh was called last
+let told; // the URL that HubSpot chose the chat for
+let lost; // how often the container was taken away from the present page
 let loader; // HubSpot's script element
 
 // calls note what is called, by the page, too. HubSpot lets load and refresh through
@@ -181,10 +183,12 @@ let loader; // HubSpot's script element
 const calls = {
   load: (time) => {
     called = time;
+    told = url;
     state = state || PENDING;
   },
   refresh: (time) => {
     called = refreshing = time;
+    told = url;
   },
   remove: () => {
     box = state = IDLE;
@@ -241,9 +245,9 @@ const settled = () => {
 // <html>) nothing touches it, and an open chat stays open. An inline embed stays
 // where it is.
 const boxes = () => {
-  // HubSpot and page swaps change the children of these two. Observed again, since
-  // the body may be another one.
-  [root, d.body].map((e) => observer.observe(e, { childList: true }));
+  // HubSpot and page swaps change the children of these. Observed again, since they
+  // may be other ones.
+  [d, d.documentElement, d.body].map((e) => observer.observe(e, { childList: true }));
   d.querySelectorAll(BOXES).forEach((found) => {
     if (found == box) return;
     // HubSpot's own has an iframe. Others are copies that Turbo or the page made, or
@@ -254,7 +258,7 @@ const boxes = () => {
     state = PENDING;
     iframe.addEventListener("load", settled);
     // In the same task this costs no second request of the iframe.
-    if (found.parentNode == d.body) root.append(found);
+    if (found.parentNode == d.body) d.documentElement.append(found);
   });
   // A chat that is not the present visitor's is hidden. Iframes load all the same.
   if (box) box.style.setProperty("display", captured === (wanted || NOBODY) && !absent ? "" : "none", "important");
@@ -289,7 +293,6 @@ const load = (widget) => {
   note(wanted);
   widget.load();
   captured = wanted;
-  told = url;
 };
 
 // reset is HubSpot's one way to another identity within a document. The former
@@ -368,7 +371,8 @@ const once = () => {
   const { widget } = hs;
   if (box && !box.isConnected) {
     // Taken away. HubSpot believes that it is there, or waits for ever.
-    told = 0;
+    // Something may do that again and again: without a new page a few times only.
+    if (lost++ < 3) told = 0;
     widget.remove();
     return again(100);
   }
@@ -386,11 +390,10 @@ const once = () => {
     if (!visited && age < patience) return again(patience - age);
     return unsettled ? reload(wanted) : waits ? again(100) : reset(hs);
   }
-  if (state == DELAYED) return; // its container will tell
-  if (told != url) {
+  // HubSpot chooses the chat by page. A delayed one's container will tell.
+  if (told != url && state != DELAYED) {
     if (waits) return again(100);
-    told = url;
-    return state == LOADED ? widget.refresh() : load(widget);
+    state == LOADED ? widget.refresh() : load(widget);
   }
 };
 
@@ -415,7 +418,7 @@ const begin = safely(() => {
   safely(adopt)(w.HubSpotConversations);
   // HubSpot puts its scripts before the document's first: in the body they would go
   // with the next page, and run again.
-  if (!d.querySelector("head script")) d.head.prepend(d.createElement("script"));
+  if (!d.querySelector("head script")) d.head.append(d.createElement("script"));
   ["turbo:render", "htmx:afterSettle", "htmx:after:settle"].map((event) => on(event, arrive));
   // HubSpot says what the backend answered, at once.
   on("hubspot:messages:initialized", ({ messageWillRender }) => {
