@@ -240,6 +240,10 @@ func say(ctx context.Context, level slog.Level, message string) {
 	if _, again := said.LoadOrStore(message, true); again {
 		return
 	}
-	defer func() { _ = recover() }() // the handler is the application's, and the page goes on without its line
+	defer func() {
+		if recover() != nil {
+			said.Delete(message) // the handler is the application's, and the page goes on without its line
+		}
+	}()
 	slog.Default().Log(ctx, level, "snippet: "+message+" (said once)")
 }

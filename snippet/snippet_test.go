@@ -269,50 +269,50 @@ func TestNonceComesFromTheContext(t *testing.T) {
 // The page is the application's, whatever happens to its chat.
 func TestNonceThatPanics(t *testing.T) {
 	panics := snippet.WithNonce(func(ctx context.Context) string { return ctx.Value(key{}).(string) })
-	for range 3 {
+	saidOnce(t, "the function of snippet.WithNonce panicked", func() {
 		if got := snippet.HTML(request(identified("ada@example.com")), panics); got != "" {
 			t.Errorf("got %s", got)
 		}
-	}
-	if n := logged.lines("the function of snippet.WithNonce panicked"); n != 1 {
-		t.Errorf("logged %d times", n)
-	}
+	})
 	nodes := rendered(t, snippet.HTML(request(identified("ada@example.com")), panics, snippet.WithDebug()))
 	if len(nodes) != 1 || nodes[0].Text != " hubspot-visitor: the nonce function panicked " {
 		t.Errorf("%+v", nodes)
 	}
 }
 
-// A logger that panics costs the line, not the page.
-func TestLoggerThatPanics(t *testing.T) {
-	before := slog.Default()
-	defer slog.SetDefault(before)
-	slog.SetDefault(slog.New(panicking{before.Handler()}))
-	if got := snippet.HTML(context.Background()); got != "" {
-		t.Errorf("got %s", got)
+// Gin's own context does not carry what middleware put into the request's: the
+// page has no chat, and the log says why.
+func TestNoMiddleware(t *testing.T) {
+	saidOnce(t, "the snippet's context has no middleware", func() {
+		if got := snippet.HTML(context.Background()); got != "" {
+			t.Errorf("got %s", got)
+		}
+	})
+	nodes := rendered(t, snippet.HTML(context.Background(), snippet.WithDebug()))
+	if len(nodes) != 1 || !strings.Contains(nodes[0].Text, "hubspot-visitor: the snippet's context has no middleware") || !strings.Contains(nodes[0].Text, "c.Request.Context()") {
+		t.Errorf("%+v", nodes)
 	}
-	if got := snippet.HTML(request(anonymous), snippet.WithNonce(func(context.Context) string { panic("no nonce") })); got != "" {
-		t.Errorf("got %s", got)
+}
+
+// saidOnce renders a few times. A logger that panics costs the line, not the page,
+// and the next one has it.
+func saidOnce(t *testing.T, message string, render func()) {
+	t.Helper()
+	before := slog.Default()
+	slog.SetDefault(slog.New(panicking{before.Handler()}))
+	render()
+	slog.SetDefault(before)
+	for range 3 {
+		render()
+	}
+	if n := logged.lines(message); n != 1 { // since the process began
+		t.Errorf("logged %d times: %s", n, message)
 	}
 }
 
 type panicking struct{ slog.Handler }
 
 func (panicking) Handle(context.Context, slog.Record) error { panic("the log is full") }
-
-// Gin's own context does not carry what middleware put into the request's: the
-// page has no chat, and the log says why.
-func TestNoMiddleware(t *testing.T) {
-	for range 3 {
-		if got := snippet.HTML(context.Background()); got != "" {
-			t.Errorf("got %s", got)
-		}
-	}
-	nodes := rendered(t, snippet.HTML(context.Background(), snippet.WithDebug()))
-	if len(nodes) != 1 || !strings.Contains(nodes[0].Text, "hubspot-visitor: the snippet's context has no middleware") || !strings.Contains(nodes[0].Text, "c.Request.Context()") {
-		t.Errorf("%+v", nodes)
-	}
-}
 
 func TestReasons(t *testing.T) {
 	const reason = "it's late --> <script>\u2028"
@@ -346,8 +346,9 @@ func TestReasons(t *testing.T) {
 func TestNothingToShow(t *testing.T) {
 	cancelled, cancel := context.WithCancel(request(identified("ada@example.com")))
 	cancel()
+	var noContext context.Context // a mistake that breaks no page
 	for name, got := range map[string]template.HTML{
-		"no context":                      snippet.HTML(nil), //nolint:staticcheck // a mistake that breaks no page
+		"no context":                      snippet.HTML(noContext),
 		"nobody waits for the page":       snippet.HTML(cancelled),
 		"off":                             snippet.HTML(request(identity.Chat{Off: true})),
 		"off, with an account":            snippet.HTML(request(identity.Chat{Off: true}), snippet.WithAccount("12345678", "")),
