@@ -99,7 +99,11 @@ func (b *boundary) Write(p []byte) (int, error) {
 }
 
 func (b *boundary) WriteString(s string) (int, error) {
-	b.begin([]byte(s[:min(len(s), 512)]), endsPage(s))
+	var start []byte
+	if !b.gone && b.header["Content-Type"] == nil {
+		start = []byte(s[:min(len(s), 512)]) // to be sniffed
+	}
+	b.begin(start, endsPage(s))
 	if b.overruled {
 		return b.hold([]byte(s))
 	}
