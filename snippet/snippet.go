@@ -28,6 +28,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
@@ -45,6 +46,15 @@ type options struct {
 	scriptSrc           string
 	load                Load
 	debug               bool
+
+	last atomic.Pointer[shared]
+}
+
+// shared is a page part that is nobody's: it is the same on all such pages, and
+// made once.
+type shared struct {
+	chat identity.Chat
+	html template.HTML
 }
 
 // WithAccount tells the portal ID and region for pages without package
@@ -155,7 +165,7 @@ func FuncMap(opts ...Option) template.FuncMap {
 	}}
 }
 
-// defaults are never written to.
+// defaults are never written to, but for the part that they share.
 var defaults options
 
 func build(opts []Option) *options {
@@ -213,9 +223,20 @@ func (o *options) html(ctx context.Context) template.HTML {
 	if !ok {
 		return why("the nonce function panicked")
 	}
+	sharable := len(chat.Claim) <= 1 && nonce == "" && !debug
+	if sharable {
+		chat.Reason = "" // not said without debug
+		if last := o.last.Load(); last != nil && last.chat == chat {
+			return last.html
+		}
+	}
 	var b strings.Builder
 	o.part(&b, chat, nonce, debug)
-	return template.HTML(b.String())
+	html := template.HTML(b.String())
+	if sharable {
+		o.last.Store(&shared{chat, html})
+	}
+	return html
 }
 
 // nonceOf reports false where the application's function panics: scripts without

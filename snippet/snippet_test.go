@@ -504,3 +504,35 @@ func TestConcurrentRendering(t *testing.T) {
 		}
 	}
 }
+
+// What is made once for everybody is not given to another account's page, nor to
+// one of another kind.
+func TestPartsOfNobodyAreKeptApart(t *testing.T) {
+	chats := []identity.Chat{
+		{PortalID: "12345678", LoaderSrc: loaderSrc, Claim: identity.Nobody, Endpoint: "/token"},
+		{PortalID: "12345678", LoaderSrc: loaderSrc, Claim: identity.Anybody, Endpoint: "/token"},
+		{PortalID: "12345678", LoaderSrc: loaderSrc, Claim: identity.Never},
+		{PortalID: "87654321", LoaderSrc: "//js.hs-scripts.com/87654321.js", Claim: identity.Nobody, Endpoint: "/token"},
+		{PortalID: "87654321", LoaderSrc: "//js.hs-scripts.com/87654321.js", Claim: identity.Nobody},
+		{PortalID: "12345678", LoaderSrc: loaderSrc, Claim: identity.Nobody, Endpoint: "/token", Reason: "why", Debug: true},
+	}
+	part := snippet.FuncMap()["hubspotChat"].(func(any) template.HTML)
+	for range 2 {
+		seen := map[template.HTML]bool{}
+		for _, chat := range chats {
+			got := part(identity.With(t.Context(), page{chat}))
+			if got != part(identity.With(t.Context(), page{chat})) {
+				t.Errorf("%+v: two parts", chat)
+			}
+			if seen[got] {
+				t.Errorf("%+v has another's part: %s", chat, got)
+			}
+			seen[got] = true
+			for _, want := range []string{`data-portal="` + chat.PortalID + `"`, `src="` + chat.LoaderSrc + `"`, `data-hubspot-visitor="` + chat.Claim + `"`} {
+				if !strings.Contains(string(got), want) {
+					t.Errorf("%+v: no %s in %s", chat, want, got)
+				}
+			}
+		}
+	}
+}
