@@ -94,10 +94,10 @@ func (w *pageWriter) WriteHeader(int)             {}
 
 // identityIn finds the identity in a page.
 func identityIn(page string) (email, token string, ok bool) {
-	_, rest, ok := strings.Cut(page, `"identity":{"identificationEmail":"`)
+	_, rest, ok := strings.Cut(page, `"identificationEmail":"`)
 	email, rest, _ = strings.Cut(rest, `","identificationToken":"`)
 	token, _, _ = strings.Cut(rest, `"`)
-	return email, token, ok
+	return email, token, ok && email != ""
 }
 
 // view opens a page as v. It reports whether the page identifies v, and fails
