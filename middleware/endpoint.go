@@ -59,7 +59,7 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := m.newRequest(w, r)
-	q.become(q.is()) // whoever it is: the answer is theirs
+	q.become(q.is(), false) // whoever it is: the answer is theirs
 	token, err := q.answer()
 	q.settle(0, nil, true)
 	switch {

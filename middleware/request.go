@@ -31,6 +31,7 @@ type request struct {
 	refused  bool          // HubSpot does not accept who
 	deadline time.Time     // end of the render budget, which begins with the first wait
 	fate     fate
+	expire   bool          // the widget's cookies, which are another's
 	drawn    bool          // a page part was given…
 	varies   bool          // …that depends on who asks…
 	given    hubspot.Token // …and this is in it
@@ -65,12 +66,12 @@ func (q *request) is() who {
 }
 
 // become makes the rest of the request another visitor's, or nobody's: the
-// response carries their cookies.
-func (q *request) become(is who) {
+// response carries their cookies. out tells that somebody left.
+func (q *request) become(is who, out bool) {
 	q.is() // or else the application is asked later
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.who, q.token, q.refused = is, hubspot.Token{}, false
+	q.who, q.token, q.refused, q.expire = is, hubspot.Token{}, false, q.expire || out
 	if q.fate != left { // or else it is too late for cookies, and for a token
 		q.fate = private
 	}
@@ -268,6 +269,12 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 	}
 	if wanted != brought && !q.who.never {
 		q.m.marker.put(h, q.http, wanted)
+		// An anonymous visitor's widget stays for when they sign in.
+		q.expire = q.expire || brought != identity.Nobody
+	}
+	if q.expire {
+		q.m.expireWidgetCookies(h, q.http.Host)
+		q.expire = false
 	}
 	return true
 }

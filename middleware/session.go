@@ -24,7 +24,7 @@ func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.
 		return
 	}
 	is := m.admit(r.Context(), v)
-	q.become(is)
+	q.become(is, false)
 	if is.ok {
 		ctx, cancel := context.WithTimeout(r.Context(), m.budget())
 		defer cancel()
@@ -49,23 +49,29 @@ var widgetCookies = []string{"messagesUtk", "hs-messages-is-open", "hs-messages-
 // proxy that does not pass on the Host that the browser asked for, the page's
 // script expires them instead, with the next page.
 func (m *Middleware) SignedOut(w http.ResponseWriter, r *http.Request) {
-	names := widgetCookies
-	if m.trackingCookie {
-		names = append([]string{"hubspotutk"}, names...)
-	}
-	for _, domain := range cookieDomains(r.Host) {
-		for _, name := range names {
-			http.SetCookie(w, &http.Cookie{Name: name, Domain: domain, Path: "/", MaxAge: -1, SameSite: http.SameSiteLaxMode})
-		}
-	}
 	q, inside := m.requestOf(w, r)
 	before := q.is()
-	q.become(who{reason: "the visitor signed out"})
+	q.become(who{reason: "the visitor signed out"}, true)
 	if before.ok {
 		m.tokens.Invalidate(r.Context(), before.visitor)
 	}
 	if !inside {
 		q.settle(0, nil, true)
+	}
+}
+
+// expireWidgetCookies is for another visitor's response: what HubSpot's widget
+// kept of the former one goes.
+func (m *Middleware) expireWidgetCookies(h http.Header, host string) {
+	names := widgetCookies
+	if m.trackingCookie {
+		names = append([]string{"hubspotutk"}, names...)
+	}
+	for _, domain := range cookieDomains(host) {
+		for _, name := range names {
+			cookie := http.Cookie{Name: name, Domain: domain, Path: "/", MaxAge: -1, SameSite: http.SameSiteLaxMode}
+			h.Add("Set-Cookie", cookie.String())
+		}
 	}
 }
 

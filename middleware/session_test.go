@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -255,5 +256,35 @@ func TestSignedInWithoutIdentity(t *testing.T) {
 			}
 		}
 		wantCalls(t, a, 0)
+	}
+}
+
+// A change of visitor without a sign-out expires the widget's cookies, too; what an
+// anonymous visitor left stays for when they sign in.
+func TestChangeOfVisitorExpiresTheWidgetsCookies(t *testing.T) {
+	a := newApp(t)
+	own := marker(serve(a.pages, navigation(ada)))
+	for name, tt := range map[string]struct {
+		brought string
+		visitor []hubspot.Visitor
+		want    bool
+	}{
+		"first page":       {"", []hubspot.Visitor{ada}, false},
+		"steady":           {own, []hubspot.Visitor{ada}, false},
+		"another signs in": {"0123456789abcdef", []hubspot.Visitor{ada}, true},
+		"session over":     {own, nil, true},
+		"always anonymous": {"", nil, false},
+	} {
+		for _, r := range []*http.Request{navigation(tt.visitor...), ask(tt.visitor...)} {
+			r.Header.Set("Cookie", markerName+"="+tt.brought)
+			h := a.pages
+			if r.Method == "POST" {
+				h = a.TokenHandler()
+			}
+			set := serve(h, r).Header().Values("Set-Cookie")
+			if got := slices.Contains(set, "messagesUtk=; Path=/; Domain=shop.example; Max-Age=0; SameSite=Lax"); got != tt.want {
+				t.Errorf("%s, %s: %q", name, r.Method, set)
+			}
+		}
 	}
 }

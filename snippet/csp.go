@@ -9,7 +9,7 @@ func CSP(region string) map[string][]string {
 	policy := map[string][]string{
 		"script-src": {
 			"*.hs-scripts.com", "*.usemessages.com", "*.hs-banner.com", "*.hs-analytics.net", "*.hscollectedforms.net",
-			"*.hubspot.com", "static.hsappstatic.net", "js.hsadspixel.net", "js.hsleadflows.net",
+			"*.hubspot.com", "static.hsappstatic.net", "*.hsadspixel.net", "*.hsleadflows.net",
 		},
 		"connect-src": {"*.hubspot.com", "*.hubapi.com", "*.hs-banner.com", "*.hscollectedforms.net"},
 		"frame-src":   {"*.hubspot.com", "*.hs-sites.com"},

@@ -464,7 +464,7 @@ func TestFuncMap(t *testing.T) {
 func TestCSP(t *testing.T) {
 	want := map[string][]string{
 		"script-src": {"*.hs-scripts.com", "*.usemessages.com", "*.hs-banner.com", "*.hs-analytics.net", "*.hscollectedforms.net", "*.hubspot.com",
-			"static.hsappstatic.net", "js.hsadspixel.net", "js.hsleadflows.net"},
+			"static.hsappstatic.net", "*.hsadspixel.net", "*.hsleadflows.net"},
 		"connect-src": {"*.hubspot.com", "*.hubapi.com", "*.hs-banner.com", "*.hscollectedforms.net"},
 		"frame-src":   {"*.hubspot.com", "*.hs-sites.com"},
 		"img-src":     {"*.hubspot.com", "*.hubspot.net", "*.hsforms.com"},
