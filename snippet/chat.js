@@ -45,9 +45,10 @@ const on = (event, f) => w.addEventListener(event, safely(f), true);
 
 let settings; // of the last page part in the document, loadImmediately among them
 let known = {}; // the one identity that this document knows: {visitor, email, token}
-let answer = {}; // the endpoint's last word, {visitor, marker}, while the marker stays as it was
+let seen; // the marker, as of the last look at it
+let answer; // the visitor by the endpoint's last word, while the marker stays as it was
 let asking; // the question under way
-let asked; // the marker for which the present page part has put its question
+let asked; // a question was put for the present page part and marker
 let heard = Date.now(); // when the server last said who it is; this clock runs while the machine sleeps
 
 // marker is the visitor of the marker cookie. In a sandboxed frame reading cookies
@@ -59,31 +60,40 @@ const marker = () => (safely(() => d.cookie.match("hubspot_visitor_" + part.port
 // the back button. The first rule that matches counts.
 const who = () => {
   const present = marker(), claim = part[NAME];
-  if (answer.marker != present) answer = {};
-  if (known.visitor != present && known.visitor != answer.visitor) known = {};
+  if (seen !== present) asked = answer = UNKNOWN;
+  seen = present;
+  if (known.visitor != present && known.visitor != answer) known = {};
   if (claim == "-") return NOBODY;
-  if (answer.marker == present) return answer.visitor;
+  if (answer != UNKNOWN) return answer;
   // The claim holds, or is stale and the document knows the marker's visitor.
   if (known.visitor) return present;
   if (!present && (!claim || claim == "*")) return NOBODY;
   // The claim is void, or its token was late.
-  return part.endpoint && (asking || asked != present) ? UNKNOWN : NOBODY;
+  return part.endpoint && (asking || !asked) ? UNKNOWN : NOBODY;
 };
 
 // ask asks the server who is signed in. Only the latest question counts, for five
 // seconds, and only 200, 204 and 401 are an answer: anything else comes from
 // somebody between (a CSRF check's 403, a proxy's 404) and leaves what is known.
-const ask = async () => {
-  if (!part.endpoint) return visit();
+// done is what follows: a step, or a visit where somebody wanted to know.
+const ask = async (done) => {
+  if (!part.endpoint) return done();
   const settle = (word) => {
     if (asking != question) return;
     asking = 0;
-    asked = marker();
+    who();
     const { visitor } = word || {};
-    if (visitor != UNKNOWN) answer = { visitor, marker: asked };
-    if (visitor) known = word;
-    visit();
+    // The answer is older than a marker that has changed meanwhile, unless by the
+    // answer itself: then a step asks again.
+    if (visitor == seen) asked = 1;
+    if (asked && visitor != UNKNOWN) {
+      answer = visitor;
+      if (visitor) known = word;
+    }
+    done();
   };
+  who();
+  asked = 1;
   const question = asking = setTimeout(settle, 5e3);
   let word;
   heard = Date.now();
@@ -130,29 +140,30 @@ const read = (element) => {
   element[NAME] = claim;
   // HubSpot's code is one portal's.
   if (part.portal && part.portal != portal) return reload(portal);
-  asked = UNKNOWN; // a question under way serves this part, too
+  asked = asked && asking; // a question under way serves this part, too
   part = { ...element.dataset };
   if (claim == marker()) {
-    answer = {};
+    answer = UNKNOWN;
     if (token) known = { visitor: claim, email, token };
   }
   addLoader();
 };
 
+// preview is whether Turbo shows its copy of a page, until the page itself comes.
+const preview = () => "turboPreview" in d.documentElement.dataset;
+
 // arrive looks for page parts that came since the last time. They need not have
 // run: a morphing refresh runs no script, and a policy with a nonce per response
 // blocks those of Turbo's later pages. So the document is asked.
 const arrive = safely(() => {
-  // Turbo shows its copy of a page until the page itself comes.
-  const preview = "turboPreview" in d.documentElement.dataset;
-  if (!preview) {
+  if (!preview()) {
     absent = true;
     lost = 0;
     url = location.href.split("#")[0];
     d.querySelectorAll("[data-hubspot-visitor]").forEach(safely(read));
   }
   write(); // at once: HubSpot's loader may run before anything else is known
-  if (!preview) visit();
+  if (!preview()) visit();
 });
 
 // addLoader adds HubSpot's loader where the page leaves that to this script.
@@ -173,6 +184,7 @@ let drained; // an iframe loaded once: nothing of its visitor waits in the shell
 let box; // the chat's container
 let refreshing; // since when a refresh is under way
 let called; // when load or refresh was called last
+let stale; // the page reset a shell whose chat may still come: that chat is captured's
 let told; // the URL that HubSpot chose the chat for
 let lost; // how often the container was taken away from the present page
 let loader; // HubSpot's script element
@@ -197,9 +209,14 @@ const calls = {
 
 // adopt takes over an API object: somebody loaded or reset, or the loader has come.
 const adopt = (hs) => {
-  const { widget } = hs;
+  const { widget } = hs, time = performance.now();
+  // An embed's start makes the stub the real API, which is loading: it is a reset if
+  // it is not. Ours is one from a settled state, and captures nothing first.
+  const out = captured !== NONE && (state == PENDING || state == DELAYED ? !box || captured !== wanted : captured !== wanted && waits(time));
   shell = hs;
   told = url;
+  // Ready callbacks of others load, too, before their calls can be noted.
+  called = time;
   drained = refreshing = NaN;
   // A chat that is there already was loaded by somebody else, and may be starting.
   if (!box && d.querySelector(BOXES)) {
@@ -209,7 +226,8 @@ const adopt = (hs) => {
     const { loaded, pending } = widget.status();
     state = loaded ? LOADED : pending ? PENDING : IDLE;
   }
-  captured = state ? holder() : NONE;
+  stale = stale || !state && out;
+  if (!stale) captured = state ? holder() : NONE;
   if (!state && box) box = box.remove(); // the former object's
   for (const name in calls) {
     const call = widget[name];
@@ -231,6 +249,9 @@ const adopt = (hs) => {
     };
   }
 };
+
+// waits is whether what the shell has begun may not be over.
+const waits = (time) => state == PENDING && time - called < 25e3 || time - refreshing < 2e4 || time - called < 1100;
 
 // settled is for the container's iframe when it has loaded.
 const settled = () => {
@@ -339,9 +360,11 @@ const observer = new MutationObserver(step);
 const look = () => {
   const visitor = who();
   if (visitor === wanted) return;
+  // To learn who it is takes a visit's word away from nobody.
+  if (wanted !== UNKNOWN) visited = 0;
   wanted = visitor;
   changed = performance.now();
-  visited = 0;
+  write(); // the page may load
 };
 
 // visit is for a page that came, and for somebody who looks at this one.
@@ -356,7 +379,7 @@ const visit = () => {
 const once = () => {
   const hs = w.HubSpotConversations;
   look();
-  if (wanted === UNKNOWN && !asking) ask();
+  if (wanted === UNKNOWN && !asking) ask(step);
   // First among HubSpot's ready callbacks, since others may throw; again and again,
   // since others may replace the array. HubSpot ignores what is none.
   if (!Array.isArray(w.hsConversationsOnReady)) w.hsConversationsOnReady = [];
@@ -377,23 +400,25 @@ const once = () => {
     return again(100);
   }
   boxes();
-  if (wanted === UNKNOWN || absent) return;
+  // During a preview the location is another page's already.
+  if (wanted === UNKNOWN || absent || preview()) return;
   if (captured === NONE) return load(widget);
   const time = performance.now(), age = time - changed;
-  const waits = state == PENDING || time - refreshing < 2e4 || time - called < 1100;
   if (captured !== wanted) {
     // A shell cannot be reset whose chat is still to come, or whose queue holds its
     // visitor.
-    const unsettled = state == DELAYED || !drained && state != PENDING || age > 25e3, patience = unsettled ? 1e4 : 2e3;
+    const unsettled = stale || state == DELAYED || !drained && state != PENDING || age > 25e3, patience = unsettled ? 1e4 : 2e3;
     // The next page may be on its way: a reset now would ask HubSpot for nothing, a
     // reload would cut it off.
     if (!visited && age < patience) return again(patience - age);
-    return unsettled ? reload(wanted) : waits ? again(100) : reset(hs);
+    return unsettled ? reload(wanted) : waits(time) ? again(100) : reset(hs);
   }
   // HubSpot chooses the chat by page. A delayed one's container will tell.
-  if (told != url && state != DELAYED) {
-    if (waits) return again(100);
-    state == LOADED ? widget.refresh() : load(widget);
+  if (told != url && state != DELAYED && !stale) {
+    if (waits(time)) return again(100);
+    if (state == LOADED) return widget.refresh();
+    widget.remove(); // of a load that never ends
+    load(widget);
   }
 };
 
@@ -404,13 +429,13 @@ const attend = () => {
   if (d.hidden) return;
   visit();
   // A session can end unseen.
-  if (Date.now() - heard > 3e5) ask();
+  if (Date.now() - heard > 3e5) ask(visit);
 };
 
 const begin = safely(() => {
   w[NAME] = {
     // refresh asks the server who is signed in now, for single page applications.
-    refresh: ask,
+    refresh: () => ask(visit),
     arrive,
   };
   // HubSpot's code may have been quicker.
