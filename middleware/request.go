@@ -273,7 +273,7 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 		q.expire = q.expire || brought != identity.Nobody
 	}
 	if q.expire {
-		q.m.expireWidgetCookies(h, q.http.Host)
+		q.m.expireWidgetCookies(h, q.http)
 		q.expire = false
 	}
 	return true

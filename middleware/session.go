@@ -46,8 +46,8 @@ var widgetCookies = []string{"messagesUtk", "hs-messages-is-open", "hs-messages-
 //
 // The widget sets its cookies for the host without www and everything below;
 // they are expired there, for the host alone, and for the parent domain. Behind a
-// proxy that does not pass on the Host that the browser asked for, the page's
-// script expires them instead, with the next page.
+// proxy that does not pass on the Host that the browser asked for, X-Forwarded-Host
+// has to name it.
 func (m *Middleware) SignedOut(w http.ResponseWriter, r *http.Request) {
 	q, inside := m.requestOf(w, r)
 	before := q.is()
@@ -62,12 +62,17 @@ func (m *Middleware) SignedOut(w http.ResponseWriter, r *http.Request) {
 
 // expireWidgetCookies is for another visitor's response: what HubSpot's widget
 // kept of the former one goes.
-func (m *Middleware) expireWidgetCookies(h http.Header, host string) {
+func (m *Middleware) expireWidgetCookies(h http.Header, r *http.Request) {
 	names := widgetCookies
 	if m.trackingCookie {
 		names = append([]string{"hubspotutk"}, names...)
 	}
-	for _, domain := range cookieDomains(host) {
+	domains := cookieDomains(r.Host)
+	// A client that makes it up expires nothing: browsers ignore foreign domains.
+	if public := r.Header.Get("X-Forwarded-Host"); public != "" && public != r.Host {
+		domains = append(domains, cookieDomains(public)[1:]...)
+	}
+	for _, domain := range domains {
 		for _, name := range names {
 			cookie := http.Cookie{Name: name, Domain: domain, Path: "/", MaxAge: -1, SameSite: http.SameSiteLaxMode}
 			h.Add("Set-Cookie", cookie.String())

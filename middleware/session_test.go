@@ -288,3 +288,26 @@ func TestChangeOfVisitorExpiresTheWidgetsCookies(t *testing.T) {
 		}
 	}
 }
+
+// Behind a proxy that rewrites Host, X-Forwarded-Host names the public one.
+func TestSignedOutBehindAProxy(t *testing.T) {
+	a := newApp(t)
+	for forwarded, domains := range map[string][]string{
+		"www.shop.example":           {"", "shop.example"},
+		"shop.example; Domain=x.com": {""},
+		"10.0.0.1:8080":              {""},
+	} {
+		r := httptest.NewRequest("POST", "/logout", nil)
+		r.Host = "10.0.0.1:8080"
+		r.Header.Set("X-Forwarded-Host", forwarded)
+		w := httptest.NewRecorder()
+		a.SignedOut(w, r)
+		var want []string
+		for _, domain := range domains {
+			want = append(want, expired(domain)...)
+		}
+		if diff := cmp.Diff(want, w.Header().Values("Set-Cookie")); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", forwarded, diff)
+		}
+	}
+}

@@ -39,7 +39,7 @@ const safely = (f) => (...args) => {
 };
 
 // Capturing, window hears of everything in the document.
-const on = (event, f) => w.addEventListener(event, safely(f), true);
+const on = (events, f) => events.split(" ").map((event) => w.addEventListener(event, safely(f), true));
 
 // ---- Who the widget shall have
 
@@ -134,6 +134,7 @@ const read = (element) => {
     settings = JSON.parse("{" + literal);
     ({ identificationEmail: email, identificationToken: token } = settings);
     // The server writes quotation marks within strings as \u0022.
+    token = token.trim(); // the server blanks one that caches would share
     if (token) text.data = text.data.replace(/(Email|Token)":"[^"]*/g, '$1":"');
   }
   if (element[NAME] === claim && !token) return;
@@ -163,7 +164,7 @@ const arrive = safely(() => {
     d.querySelectorAll("[data-hubspot-visitor]").forEach(safely(read));
   }
   write(); // at once: HubSpot's loader may run before anything else is known
-  if (!preview()) visit();
+  visit();
 });
 
 // addLoader adds HubSpot's loader where the page leaves that to this script.
@@ -172,7 +173,7 @@ const addLoader = () => {
   if (!load || loader) return;
   const add = () => d.querySelector("#" + id) || d.head.append(Object.assign(d.createElement("script"), { id, src, nonce }));
   if (load == "idle") (w.requestIdleCallback || setTimeout)(add);
-  else ["mousemove", "keydown", "scroll"].map((event) => on(event, add)); // a tap moves the mouse, too
+  else on("mousemove keydown scroll", add); // a tap moves the mouse, too
 };
 
 // ---- Who the widget has
@@ -195,8 +196,9 @@ let loader; // HubSpot's script element
 const calls = {
   load: (time) => {
     called = time;
+    if (state) return; // HubSpot does nothing
     told = url;
-    state = state || PENDING;
+    state = PENDING;
   },
   refresh: (time) => {
     called = refreshing = time;
@@ -251,7 +253,7 @@ const adopt = (hs) => {
 };
 
 // waits is whether what the shell has begun may not be over.
-const waits = (time) => state == PENDING && time - called < 25e3 || time - refreshing < 2e4 || time - called < 1100;
+const waits = (time) => state == PENDING && time - called < 25e3 || time - refreshing < 25e3 || time - called < 1100;
 
 // settled is for the container's iframe when it has loaded.
 const settled = () => {
@@ -294,24 +296,12 @@ const answered = ({ name, startTime, responseStatus }) => {
   step();
 };
 
-// note expires what an identified visitor's widget left in the browser, when it
-// loads for somebody else. An anonymous visitor's stays for when they sign in.
-const note = safely((visitor) => {
-  delete sessionStorage[NAME];
-  const key = NAME + part.portal, before = localStorage[key];
-  if (before && before != visitor) {
-    d.cookie.match(/messagesUtk|hs-messages-[^=]+|$/g).map((name) =>
-      ["", location.hostname.replace(/^www\./, "")].map((domain) => d.cookie = name + "=;path=/;max-age=0;domain=" + domain));
-  }
-  localStorage[key] = visitor;
-});
-
 const load = (widget) => {
   write();
   const { inlineEmbedSelector } = w.hsConversationsSettings;
   // HubSpot would be pending for ever.
   if (inlineEmbedSelector && !d.querySelector(inlineEmbedSelector)) return;
-  note(wanted);
+  safely(() => delete sessionStorage[NAME])();
   widget.load();
   captured = wanted;
 };
@@ -444,7 +434,7 @@ const begin = safely(() => {
   // HubSpot puts its scripts before the document's first: in the body they would go
   // with the next page, and run again.
   if (!d.querySelector("head script")) d.head.append(d.createElement("script"));
-  ["turbo:render", "htmx:afterSettle", "htmx:after:settle"].map((event) => on(event, arrive));
+  on("turbo:render htmx:afterSettle htmx:after:settle", arrive);
   // HubSpot says what the backend answered, at once.
   on("hubspot:messages:initialized", ({ messageWillRender }) => {
     // HubSpot stays pending where there is no chat, until it is removed.
@@ -452,7 +442,7 @@ const begin = safely(() => {
     else if (!d.querySelector(BOXES)) state = DELAYED;
     step();
   });
-  ["visibilitychange", "pageshow", "focus"].map((event) => on(event, attend));
+  on("visibilitychange pageshow focus", attend);
   arrive();
   new PerformanceObserver((list) => list.getEntries().map(safely(answered))).observe({ type: "resource" });
   // No visit: it comes while the next page is on its way. Not every browser has it.
