@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -32,6 +33,7 @@ var hubspotHosts, shopHost mappedHost
 type mappedHost struct {
 	server  *httptest.Server
 	handler atomic.Pointer[http.Handler]
+	taken   sync.Mutex
 }
 
 func (m *mappedHost) start() {
@@ -42,9 +44,14 @@ func (m *mappedHost) start() {
 	}))
 }
 
+// serve waits until no other test has the host.
 func (m *mappedHost) serve(t *testing.T, h http.Handler) {
+	m.taken.Lock()
 	m.handler.Store(&h)
-	t.Cleanup(func() { m.handler.Store(nil) })
+	t.Cleanup(func() {
+		m.handler.Store(nil)
+		m.taken.Unlock()
+	})
 }
 
 func (m *mappedHost) addr() string { return m.server.Listener.Addr().String() }
@@ -55,6 +62,15 @@ var browser context.Context
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	// Most of the time tests wait: for HubSpot's throttles, and to see that nothing
+	// more happens.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set("6"); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
 	chromium, err := findChromium()
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -99,6 +115,14 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// onlyAsProof skips what takes longer than `make test` shall.
+func onlyAsProof(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("PROOF") != "1" {
+		t.Skipf("%s: make proof, or PROOF=1, runs this test", why)
+	}
 }
 
 func findChromium() (string, error) {
@@ -220,10 +244,12 @@ func (tb *tab) until(what, condition string) {
 	}
 }
 
-// settled waits until the widget is loaded and the script has nothing left to do.
+// settled waits until the chat is there and has read its thread. It leaves
+// HubSpot's API alone: each call of it sends the shell's messages, also to a chat
+// that does not listen yet.
 func (tb *tab) settled() {
 	tb.t.Helper()
-	tb.until("the widget is loaded", `(s => s && s.loaded && !s.pending && document.querySelectorAll("#hubspot-messages-iframe-container").length == 1)(window.HubSpotConversations && HubSpotConversations.widget.status())`)
+	tb.thread()
 }
 
 // identity is what the page's settings say.
@@ -268,30 +294,32 @@ func (tb *tab) inFrame(js string, v any) error {
 // say writes a message in the chat, as a visitor does, and waits until it is sent.
 func (tb *tab) say(text string) {
 	tb.t.Helper()
+	tb.thread()
 	quoted, _ := json.Marshal(text)
-	deadline := time.Now().Add(patience)
-	js := fmt.Sprintf(`(async () => {
+	tb.untilInFrame("writing "+text, fmt.Sprintf(`(() => {
 		const by = (id) => document.getElementById(id);
-		if (!by("launcher") || !document.body.dataset.identified) return false;
 		if (by("panel").hidden) by("launcher").click();
-		by("message").value = %[1]s;
+		by("message").value = %s;
 		by("send").click();
-		for (let i = 0; i < 100; i++) {
-			if ([...document.querySelectorAll("#messages .visitor")].some((e) => e.textContent == %[1]s)) return true;
-			await new Promise((r) => setTimeout(r, 20));
-		}
-		return false;
-	})()`, quoted)
+		return true;
+	})()`, quoted))
+	tb.untilInFrame("sending "+text, fmt.Sprintf(`[...document.querySelectorAll("#messages .visitor")].some((e) => e.textContent == %s)`, quoted))
+}
+
+// untilInFrame waits for a condition in the chat's iframe.
+func (tb *tab) untilInFrame(what, condition string) {
+	tb.t.Helper()
+	deadline := time.Now().Add(patience)
 	for {
-		var sent bool
-		err := tb.inFrame(js, &sent)
-		if err == nil && sent {
+		var ok bool
+		err := tb.inFrame(condition, &ok)
+		if err == nil && ok {
 			return
 		}
 		if time.Now().After(deadline) {
 			var state string
 			_ = tb.inFrame(`document.body.outerHTML + " at " + location.href`, &state)
-			tb.t.Fatalf("the message %q was not sent: %v; %s", text, err, state)
+			tb.t.Fatalf("%s: not within %v (last error: %v); the chat is %s", what, patience, err, state)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -334,6 +362,16 @@ func (tb *tab) printed(text string) (n int) {
 		}
 	}
 	return n
+}
+
+// untilPrinted waits for a line in the console.
+func (tb *tab) untilPrinted(text string) {
+	tb.t.Helper()
+	for deadline := time.Now().Add(patience); tb.printed(text) == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.t.Fatalf("nobody printed %q within %v", text, patience)
+		}
+	}
 }
 
 // screenshot keeps a picture to look at; the folder is not committed.

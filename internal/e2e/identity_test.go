@@ -6,23 +6,24 @@ import (
 
 // TestUnknownThenIdentified is HubSpot's own way to verify an integration.
 func TestUnknownThenIdentified(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	public := newTab(t)
 	public.open(s.url + "/")
-	public.settled()
+	public.converged(s, "")
 	public.say("hello from a stranger")
 	s.wantContacts("?: hello from a stranger")
 
 	private := newTab(t)
 	private.open(s.url + "/login?as=" + first)
-	private.settled()
+	private.converged(s, first)
 	private.say("hello from the first")
 	s.wantContacts("?: hello from a stranger", "first@example.com*: hello from the first")
 
 	private.open(s.url + "/logout")
-	private.settled()
+	private.converged(s, "")
 	private.open(s.url + "/login?as=" + second)
-	private.settled()
+	private.converged(s, second)
 	private.say("hello from the second")
 	s.wantContacts("?: hello from a stranger", "first@example.com*: hello from the first", "second@example.com*: hello from the second")
 	public.noExceptions()

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
@@ -20,6 +21,7 @@ import (
 
 // TestPageKeepsItsOwn: the page had settings and callbacks before.
 func TestPageKeepsItsOwn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(s *site, _ *configure) {
 		s.head = `<script>
 			window.hsConversationsSettings = {disableAttachment: true, custom: "kept"};
@@ -43,6 +45,7 @@ func TestPageKeepsItsOwn(t *testing.T) {
 
 // TestThirdPartyCallbackThrows: forEach stops there, for those behind it.
 func TestThirdPartyCallbackThrows(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(s *site, _ *configure) {
 		s.head = `<script>window.hsConversationsOnReady = [() => { throw new Error("not ours"); }];</script>`
 	})
@@ -55,6 +58,7 @@ func TestThirdPartyCallbackThrows(t *testing.T) {
 
 // TestHostileIdentity: what is in an address stays in it.
 func TestHostileIdentity(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		email string
 		odd   bool // HubSpot would refuse it: the test gives it a token all the same
@@ -62,11 +66,12 @@ func TestHostileIdentity(t *testing.T) {
 		{`"</script><script>window.hacked=1</script>"@example.com`, true},
 		{`"'); window.hacked=1; ('"@example.com`, true},
 		{`"\"; window.hacked=1; //"@example.com`, true},
-		{"\u2028😀@example.com", true},
+		{"a\u2028😀@example.com", true},
 		{"josé+tag@example.com", false},
 		{"o'neil&co=x#y@example.com", false},
 	} {
 		t.Run(c.email, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, func(s *site, _ *configure) { s.charset = "" }) // a page without a declared charset
 			if c.odd {
 				s.hubspot.Queue(hubspottest.Fault{Status: http.StatusOK, Body: `{"token":"a-token"}`})
@@ -91,6 +96,7 @@ func TestHostileIdentity(t *testing.T) {
 
 // TestBlockedStorage: the browser refuses localStorage.
 func TestBlockedStorage(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, withSwapper)
 	tb := newTab(t)
 	tb.atStart(`Object.defineProperty(window, "localStorage", { get() { throw new DOMException("denied", "SecurityError"); } })`)
@@ -106,6 +112,7 @@ func TestBlockedStorage(t *testing.T) {
 
 // TestBlockedWidget: an ad blocker keeps HubSpot's scripts away.
 func TestBlockedWidget(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, withSwapper, func(_ *site, c *configure) { c.hubspot.LoaderURL = "http://127.0.0.1:9" })
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
@@ -125,6 +132,7 @@ func TestBlockedWidget(t *testing.T) {
 
 // TestDoubleLoaderTag: somebody else put HubSpot's loader into the page, too.
 func TestDoubleLoaderTag(t *testing.T) {
+	t.Parallel()
 	hs := hubspottest.NewServer(t)
 	s := newSite(t, func(s *site, c *configure) {
 		c.emulator = hs
@@ -141,6 +149,7 @@ func TestDoubleLoaderTag(t *testing.T) {
 
 // TestBackAfterSignOut: the page before is shown again, restored or loaded anew.
 func TestBackAfterSignOut(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
@@ -166,15 +175,21 @@ func TestBackAfterSignOut(t *testing.T) {
 // of the visitor who has signed out since. Browsers keep a no-store page there at
 // their own discretion: the test dispatches the event that they send.
 func TestRestoredPage(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, withSwapper)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
 	tb.converged(s, first)
 	restore := `window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))`
+	before := len(s.hubspot.WidgetLoads())
 	tb.do(restore)
-	tb.converged(s, first) // nothing changed: the visitor stays
+	tb.converged(s, first)
+	if got := s.people(before); got != "" {
+		t.Errorf("nothing had changed, but HubSpot was asked for %q", got)
+	}
 
-	tb.do(`localStorage.removeItem("hubspotVisitor"), ` + restore) // as the page after the sign-out did
+	s.endSessions()
+	tb.do(forgetMarker + ", " + restore) // as the page after the sign-out did
 	tb.converged(s, "")
 	if got := tb.identity(); got != "" {
 		t.Errorf("the restored page names %s", got)
@@ -182,43 +197,58 @@ func TestRestoredPage(t *testing.T) {
 	tb.noExceptions()
 }
 
-// TestWidgetTrouble: the widget's backend answers 500; the widget is stuck until
-// it is removed, and the next page works.
+// forgetMarker is what a sign-out in another tab does to this one.
+const forgetMarker = `document.cookie = document.cookie.match(/hubspot_visitor_\d+=/)[0] + "; Path=/; Max-Age=0"`
+
+// TestWidgetTrouble: the widget's backend answers 500. The widget is stuck, with
+// what it would have told the chat, and the second signs in.
 func TestWidgetTrouble(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, withSwapper)
 	s.hubspot.SetWidgetStatus(http.StatusInternalServerError)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
-	tb.until("the load is stuck", "window.HubSpotConversations && HubSpotConversations.widget.status().pending")
+	tb.untilPrinted("Initial messages API call failed")
 	s.hubspot.SetWidgetStatus(0)
-	tb.until("it is given up", "!HubSpotConversations.widget.status().pending")
 	tb.prepare(second)
 	tb.do("become()")
 	tb.converged(s, second)
+	tb.do(`window.dispatchEvent(new Event("resize"))`) // which sends what the widget has in mind
 	tb.say("works again")
 	s.wantContacts("second@example.com*: works again")
+	s.wantApart()
 	tb.noExceptions()
 }
 
 // TestNoChatOnThisPage: the backend shows the chat on some pages only.
 func TestNoChatOnThisPage(t *testing.T) {
-	s := newSite(t, withSwapper)
-	s.hubspot.SetWidgetStatus(http.StatusNoContent)
-	tb := newTab(t)
-	tb.open(s.url + "/login?as=" + first)
-	tb.until("the backend was asked", "window.HubSpotConversations")
-	time.Sleep(1500 * time.Millisecond)
-	if got := len(s.hubspot.WidgetLoads()); got != 1 {
-		t.Errorf("the backend was asked %d times, want once", got)
+	t.Parallel()
+	for _, status := range []int{http.StatusNoContent, http.StatusNotFound} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, withSwapper)
+			s.hubspot.SetWidgetStatus(status)
+			tb := newTab(t)
+			tb.open(s.url + "/login?as=" + first)
+			tb.until("the backend was asked", "window.HubSpotConversations")
+			time.Sleep(1500 * time.Millisecond)
+			if got := s.people(0); got != "A" {
+				t.Errorf("HubSpot was asked for %q, want A, once", got)
+			}
+			s.hubspot.SetWidgetStatus(0)
+			tb.prepare(first)
+			tb.do(`history.pushState(null, "", "/with"), become()`) // a swap to a page with chat
+			tb.converged(s, first)
+			if got := s.people(0); got != "AA" {
+				t.Errorf("HubSpot was asked for %q, want A, and A again for the other page", got)
+			}
+		})
 	}
-	s.hubspot.SetWidgetStatus(0)
-	tb.prepare(first)
-	tb.do("become()") // a swap to a page with chat
-	tb.converged(s, first)
 }
 
 // TestConsent: without it the page carries nothing at all.
 func TestConsent(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(_ *site, c *configure) {
 		c.middleware = []middleware.Option{middleware.WithConsent(func(r *http.Request) bool { return r.URL.Path == "/a" })}
 	})
@@ -233,6 +263,7 @@ func TestConsent(t *testing.T) {
 
 // TestLazyLoading: HubSpot's scripts wait for a quiet moment, or for the visitor.
 func TestLazyLoading(t *testing.T) {
+	t.Parallel()
 	t.Run("idle", func(t *testing.T) {
 		s := newSite(t, func(s *site, _ *configure) { s.options = []snippet.Option{snippet.WithLoad(snippet.LoadIdle)} })
 		tb := newTab(t)
@@ -251,8 +282,9 @@ func TestLazyLoading(t *testing.T) {
 		if got := eval[int](tb, `document.querySelectorAll("script[src]").length`); got != 0 {
 			t.Errorf("%d scripts were fetched before any interaction", got)
 		}
-		act(tb, chromedp.MouseClickXY(300, 300))
-		act(tb, chromedp.MouseClickXY(310, 310))
+		for _, at := range []float64{300, 310} {
+			act(tb, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, at, at))
+		}
 		tb.converged(s, first)
 		if got := eval[int](tb, `document.querySelectorAll("#hs-script-loader").length`); got != 1 {
 			t.Errorf("%d loader tags, want 1", got)
@@ -260,18 +292,16 @@ func TestLazyLoading(t *testing.T) {
 	})
 }
 
-// withEndpoint mounts the token endpoint and gives HubSpot's API a way to be slow.
-func withEndpoint(budget time.Duration) func(*site, *configure) {
-	return func(_ *site, c *configure) {
-		c.hubspot.RenderBudget = budget
-		c.middleware = []middleware.Option{middleware.WithTokenPath("/token")}
-	}
+// withBudget gives pages little time for the token.
+func withBudget(budget time.Duration) func(*site, *configure) {
+	return func(_ *site, c *configure) { c.hubspot.RenderBudget = budget }
 }
 
 // TestLateIdentity: the token does not come within the render budget.
 func TestLateIdentity(t *testing.T) {
+	t.Parallel()
 	t.Run("comes later", func(t *testing.T) {
-		s := newSite(t, withEndpoint(50*time.Millisecond))
+		s := newSite(t, withBudget(50*time.Millisecond))
 		s.hubspot.Queue(hubspottest.Fault{Latency: time.Second})
 		tb := newTab(t)
 		tb.open(s.url + "/login?as=" + first)
@@ -292,7 +322,7 @@ func TestLateIdentity(t *testing.T) {
 		tb.noExceptions()
 	})
 	t.Run("fails", func(t *testing.T) {
-		s := newSite(t, withEndpoint(50*time.Millisecond))
+		s := newSite(t, withBudget(50*time.Millisecond))
 		unavailable := hubspottest.FaultUnavailable()
 		s.hubspot.SetOutage(&unavailable)
 		tb := newTab(t)
@@ -305,10 +335,10 @@ func TestLateIdentity(t *testing.T) {
 	})
 	t.Run("takes over 5 s", func(t *testing.T) {
 		stuck := make(chan struct{})
-		s := newSite(t, withEndpoint(50*time.Millisecond), func(s *site, _ *configure) {
+		s := newSite(t, withBudget(50*time.Millisecond), func(s *site, _ *configure) {
 			s.wrap = func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if r.URL.Path == "/token" {
+					if r.URL.Path == endpoint {
 						<-stuck
 					}
 					next.ServeHTTP(w, r)
@@ -320,7 +350,7 @@ func TestLateIdentity(t *testing.T) {
 		tb := newTab(t)
 		began := time.Now()
 		tb.open(s.url + "/login?as=" + first)
-		tb.until("the widget is loaded", "window.HubSpotConversations && HubSpotConversations.widget.status().loaded")
+		tb.until("the chat", `document.querySelector("`+boxes+`")`)
 		if took := time.Since(began); took < 5*time.Second || took > 9*time.Second {
 			t.Errorf("the page waited %v for its identity, want about 5 s", took)
 		}
@@ -328,38 +358,36 @@ func TestLateIdentity(t *testing.T) {
 		tb.noExceptions()
 	})
 	t.Run("session ended meanwhile", func(t *testing.T) {
-		s := newSite(t, withEndpoint(50*time.Millisecond))
+		s := newSite(t, withBudget(50*time.Millisecond))
 		s.hubspot.Queue(hubspottest.Fault{Latency: 600 * time.Millisecond})
 		tb := newTab(t)
-		tb.atStart(`window.realFetch = window.fetch; window.fetch = async (...a) => { if (a[0] == "/token") await realFetch("/forget"); return realFetch(...a); }`)
+		tb.atStart(`window.realFetch = window.fetch; window.fetch = async (...a) => { if (String(a[0]).endsWith("/hubspot-visitor/token")) await realFetch("/forget"); return realFetch(...a); }`)
 		tb.open(s.url + "/login?as=" + first)
 		tb.converged(s, "")
 		tb.noExceptions()
 	})
 }
 
-// TestRenewal: a page that has been open for nine hours asks again when it is
-// looked at, and leaves the running chat alone.
+// TestRenewal: a page that has been open for a while asks who is signed in when it
+// is looked at, and leaves the running chat alone.
 func TestRenewal(t *testing.T) {
-	s := newSite(t, withEndpoint(0))
+	t.Parallel()
+	s := newSite(t, withSwapper)
 	tb := newTab(t)
 	tb.atStart(`window.ahead = 0; const now = Date.now; Date.now = () => now() + window.ahead;`)
 	tb.open(s.url + "/login?as=" + first)
 	tb.converged(s, first)
 	tb.say("in the morning")
 	look := `document.dispatchEvent(new Event("visibilitychange"))`
-	tb.do(look)
+	tb.do("window.ahead = 4 * 60e3, " + look)
 	if got := s.questions(); got != 0 {
-		t.Errorf("a fresh page asked the endpoint %d times", got)
+		t.Errorf("a page that is four minutes old asked the endpoint %d times", got)
 	}
-	old := eval[string](tb, "hsConversationsSettings.identificationToken")
 	s.tokens.Invalidate(t.Context(), hubspot.Visitor{Email: first}) // so that the endpoint has another token to give
-	loads := len(s.hubspot.WidgetLoads())
 	tb.do("window.ahead = 9.5 * 3600e3, " + look)
-	tb.until("the settings have the new token", fmt.Sprintf("hsConversationsSettings.identificationToken != %q", old))
-	time.Sleep(1500 * time.Millisecond)
-	if got := len(s.hubspot.WidgetLoads()) - loads; got != 0 {
-		t.Errorf("the renewal loaded the widget %d times: it disturbs the chat", got)
+	tb.converged(s, first)
+	if got := s.people(0); got != "A" {
+		t.Errorf("HubSpot was asked for %q: the renewal disturbs the chat", got)
 	}
 	if got := tb.thread(); len(got) != 1 {
 		t.Errorf("the chat shows %q", got)
@@ -368,6 +396,22 @@ func TestRenewal(t *testing.T) {
 		t.Errorf("the page asked %d times, want once", got)
 	}
 	tb.noExceptions()
+}
+
+// TestSessionEndsUnseen: nothing but the clock tells that the session is over.
+func TestSessionEndsUnseen(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tb := newTab(t)
+	tb.atStart(`window.ahead = 0; const now = Date.now; Date.now = () => now() + window.ahead;`)
+	tb.open(s.url + "/login?as=" + first)
+	tb.converged(s, first)
+	s.endSessions()
+	tb.do(`window.ahead = 6 * 60e3, document.dispatchEvent(new Event("visibilitychange"))`)
+	tb.converged(s, "")
+	if got := s.people(0); got != "A-" {
+		t.Errorf("HubSpot was asked for %q, want A and nobody", got)
+	}
 }
 
 // policy is default-src 'none' and what the chat needs.
@@ -382,6 +426,7 @@ func policy(extra map[string]string) string {
 // TestStrictContentSecurityPolicy uses HubSpot's real host names, at the
 // emulator, on an https page.
 func TestStrictContentSecurityPolicy(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		options []snippet.Option
@@ -422,9 +467,10 @@ func TestStrictContentSecurityPolicy(t *testing.T) {
 	})
 }
 
-// TestSizeAndRunTime prints what the chat costs a page before HubSpot's own
-// scripts come: from the element in front of it to the one behind it.
-func TestSizeAndRunTime(t *testing.T) {
+// TestRunTime prints what the chat costs a page before HubSpot's own scripts
+// come: from the element in front of it to the one behind it.
+func TestRunTime(t *testing.T) {
+	onlyAsProof(t, "it loads 200 pages, one after the other")
 	const loads = 100
 	var chat atomic.Bool
 	s := newSite(t, func(s *site, c *configure) {
@@ -446,9 +492,8 @@ func TestSizeAndRunTime(t *testing.T) {
 		return times[loads/2]
 	}
 	without, with := median(false), median(true)
-	size := eval[int](tb, `document.scripts[1].textContent.length`)
-	t.Logf("the emitted script has %d bytes, its data included; it takes a page %.2f ms (median of %d page loads; %.2f ms without it)", size, with, loads, without)
-	if size < 1000 || size > 3500 {
-		t.Errorf("the script has %d bytes with its data", size)
+	t.Logf("the chat takes a page %.2f ms (median of %d page loads; %.2f ms without it)", with, loads, without)
+	if with-without > 10 {
+		t.Error("that is too long")
 	}
 }

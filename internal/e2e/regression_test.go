@@ -16,6 +16,7 @@ import (
 // Turbo's copy of the page has a copy of the chat's container in it, with an
 // iframe that belongs to nobody.
 func TestLifelessCopyOfTheChat(t *testing.T) {
+	t.Parallel()
 	s := turboSite(t)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
@@ -27,7 +28,7 @@ func TestLifelessCopyOfTheChat(t *testing.T) {
 	tb.do("history.back()")
 	tb.until("the page before is back", "document.querySelector('h1').textContent == '/account'")
 	tb.converged(s, first)
-	const open = "document.querySelector('#hubspot-messages-iframe-container.hs-messages-open')"
+	const open = "document.documentElement.classList.contains('hs-messages-widget-open')"
 	tb.until("the chat is open, as before", open)
 	tb.do("HubSpotConversations.widget.close()")
 	tb.until("the chat obeys", "!"+open)
@@ -39,8 +40,10 @@ func TestLifelessCopyOfTheChat(t *testing.T) {
 
 // The widget runs a throttled load up to a second later, for the visitor of then.
 func TestThrottledLoadOfTheVisitorBefore(t *testing.T) {
+	t.Parallel()
 	for _, gap := range []int{50, 300} {
 		t.Run(fmt.Sprint(gap, " ms"), func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, withSwapper)
 			tb := newTab(t)
 			tb.open(s.url + "/login?as=" + first)
@@ -60,6 +63,7 @@ func TestThrottledLoadOfTheVisitorBefore(t *testing.T) {
 
 // HubSpot's own sample assigns the array of callbacks.
 func TestReplacedCallbacks(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(s *site, _ *configure) {
 		s.head = `<script>document.addEventListener("DOMContentLoaded", () => { window.hsConversationsOnReady = [() => {}]; });</script>`
 	})
@@ -69,32 +73,30 @@ func TestReplacedCallbacks(t *testing.T) {
 	tb.noExceptions()
 }
 
-// HubSpot's tracking code in the head loads the widget before the snippet runs.
+// HubSpot's tracking code in the head has loaded the widget before the snippet
+// comes.
 func TestWidgetLoadedBeforeTheSnippet(t *testing.T) {
+	t.Parallel()
 	hs := hubspottest.NewServer(t)
-	s := newSite(t, func(s *site, c *configure) {
+	s := newSite(t, withSwapper, func(s *site, c *configure) {
 		c.emulator = hs
-		s.head = fmt.Sprintf(`<script id="hs-script-loader" src="%s/%s.js"></script>`, hs.URL, hubspottest.PortalID)
-		s.body = `<script src="/slow.js"></script>`
-		s.files["/slow.js"] = "/* slow */"
-		s.wrap = func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				for r.URL.Path == "/slow.js" && len(hs.WidgetLoads()) == 0 {
-					time.Sleep(10 * time.Millisecond)
-				}
-				next.ServeHTTP(w, r)
-			})
-		}
+		s.head = fmt.Sprintf(`<script id="hs-script-loader" async defer src="%s/%s.js"></script>`, hs.URL, hubspottest.PortalID)
+		s.without = "/account"
 	})
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
+	tb.converged(s, "")
+	tb.prepare(first)
+	tb.do("become()")
 	tb.converged(s, first)
 	tb.say("known?")
 	s.wantContacts("first@example.com*: known?")
+	tb.noExceptions()
 }
 
 // A document may live longer than the token that its widget loaded with.
 func TestTokenExpiresInTheDocument(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, withSwapper)
 	tb := newTab(t)
 	tb.atStart(`window.ahead = 0; const now = Date.now; Date.now = () => now() + window.ahead;`)
@@ -111,7 +113,8 @@ func TestTokenExpiresInTheDocument(t *testing.T) {
 
 // Another visitor signs in while HubSpot is down.
 func TestRefreshDuringAnOutage(t *testing.T) {
-	s := newSite(t, withEndpoint(0))
+	t.Parallel()
+	s := newSite(t)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
 	tb.mark()
@@ -125,12 +128,14 @@ func TestRefreshDuringAnOutage(t *testing.T) {
 
 // The application's authentication refuses strangers at the token endpoint.
 func TestRefreshRefused(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusUnauthorized, http.StatusFound} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			s := newSite(t, withEndpoint(0), func(s *site, _ *configure) {
+			t.Parallel()
+			s := newSite(t, func(s *site, _ *configure) {
 				s.wrap = func(next http.Handler) http.Handler {
 					return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						if _, ok := middleware.VisitorFrom(r.Context()); !ok && r.URL.Path == "/token" {
+						if _, ok := middleware.VisitorFrom(r.Context()); !ok && r.URL.Path == endpoint {
 							w.Header().Set("Location", "/")
 							w.WriteHeader(status)
 							return
@@ -153,7 +158,8 @@ func TestRefreshRefused(t *testing.T) {
 
 // Without an endpoint there is nobody to ask.
 func TestRefreshWithoutEndpoint(t *testing.T) {
-	s := newSite(t)
+	t.Parallel()
+	s := newSite(t, func(_ *site, c *configure) { c.middleware = []middleware.Option{middleware.WithTokenPath("")} })
 	tb := newTab(t)
 	tb.atStart(`window.asked = []; const f = window.fetch; window.fetch = (...a) => { asked.push(String(a[0])); return f(...a); }`)
 	tb.open(s.url + "/login?as=" + first)

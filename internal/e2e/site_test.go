@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
@@ -27,10 +30,10 @@ const (
 // site is an application with server-rendered pages and sessions of its own:
 //
 //	/login?as=…       begins a session (the tests' short cut past a log-in form)
-//	/logout           ends it and clears the cookies; /forget only ends it
+//	/logout           ends it and says so to the chat; /forget only ends it
 //	/help             never identifies
-//	/snippet?as=…     the chat's HTML alone, for scripts that swap pages
-//	/token            the token endpoint
+//	/snippet?as=…     begins a session, too; the chat's HTML alone, for scripts that swap pages
+//	/part?as=…        the same as JSON, with the cookies, for responses that arrive later
 //	everything else   a page with the chat
 type site struct {
 	t       *testing.T
@@ -39,11 +42,16 @@ type site struct {
 	url     string
 	chat    *middleware.Middleware
 
-	head, body, foot string            // added to every page: foot behind the chat
+	head, body, foot string            // added to every page: foot behind the chat; NONCE is replaced
 	header           map[string]string // of every page; NONCE is replaced
 	options          []snippet.Option
-	files            map[string]string // served as they are
-	charset          string            // of pages
+	attributes       string                                       // of the body
+	page             func(path string, chat template.HTML) string // instead of the layout
+	twice            bool                                         // every page has the chat twice
+	without          string                                       // the path of a page that has none
+	pause            map[string]time.Duration                     // before the pages of these paths
+	files            map[string]string                            // served as they are
+	charset          string                                       // of pages
 	wrap             func(http.Handler) http.Handler
 
 	mu       sync.Mutex
@@ -51,12 +59,16 @@ type site struct {
 	asked    int // requests to the token endpoint
 }
 
+// endpoint is where the library answers by default.
+const endpoint = "/hubspot-visitor/token"
+
 // configure changes a site before it starts.
 type configure struct {
 	hubspot    hubspot.Config
 	middleware []middleware.Option
 	listen     func(http.Handler) *httptest.Server
 	emulator   *hubspottest.Server
+	front      func(http.Handler) http.Handler // between browsers and HubSpot
 }
 
 func newSite(t *testing.T, with ...func(*site, *configure)) *site {
@@ -70,6 +82,14 @@ func newSite(t *testing.T, with ...func(*site, *configure)) *site {
 		c.emulator = hubspottest.NewServer(t)
 	}
 	s.hubspot = c.emulator
+	if c.front != nil {
+		front := httptest.NewServer(c.front(s.hubspot.Handler()))
+		t.Cleanup(front.Close)
+		c.hubspot.LoaderURL = front.URL
+	}
+	if c.hubspot.RenderBudget == 0 {
+		c.hubspot.RenderBudget = 5 * time.Second // a busy machine is no reason for a late token
+	}
 	cfg := c.hubspot
 	cfg.AccessToken, cfg.PortalID, cfg.APIURL = hubspottest.AccessToken, hubspottest.PortalID, s.hubspot.URL
 	if cfg.LoaderURL == "" {
@@ -99,27 +119,56 @@ func newSite(t *testing.T, with ...func(*site, *configure)) *site {
 	mux.HandleFunc("/logout", s.logout)
 	mux.HandleFunc("/forget", s.forget)
 	mux.Handle("/assets/", snippet.ScriptHandler())
-	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		s.asked++
-		s.mu.Unlock()
-		s.chat.TokenHandler().ServeHTTP(w, r)
-	})
 	mux.HandleFunc("/snippet", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, snippet.HTML(r.Context(), s.options...))
 	})
-	var h http.Handler = s.chat.Handler(mux)
+	mux.HandleFunc("/fragment", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "<p>fragment</p>%s", snippet.HTML(r.Context(), s.options...))
+	})
+	h := s.count(s.chat.Handler(mux))
 	if s.wrap != nil {
 		h = s.wrap(h)
 	}
-	server := c.listen(s.authenticate(h))
+	server := c.listen(s.parts(s.authenticate(h)))
 	t.Cleanup(server.Close)
 	s.url = server.URL
 	return s
 }
 
+// count notes the questions to the token endpoint.
+func (s *site) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == endpoint {
+			s.mu.Lock()
+			s.asked++
+			s.mu.Unlock()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// parts answers /part?as=… with the page part of a visitor and the cookies that
+// its response would set, in a browser that brings none.
+func (s *site) parts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/part" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		r.Header.Del("Cookie")
+		r.URL.Path = "/snippet"
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		w.Header().Set("Content-Type", "application/json")
+		err := json.NewEncoder(w).Encode(map[string]any{"html": rec.Body.String(), "cookies": rec.Header()["Set-Cookie"]})
+		if err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
 // authenticate is the application's own: a cookie names a session that the
-// server knows. /snippet may name the visitor outright.
+// server knows.
 func (s *site) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		email := ""
@@ -130,6 +179,7 @@ func (s *site) authenticate(next http.Handler) http.Handler {
 		}
 		if r.URL.Path == "/snippet" && r.URL.Query().Has("as") {
 			email = r.URL.Query().Get("as")
+			s.begin(w, email)
 		}
 		if email != "" {
 			r = r.WithContext(middleware.WithVisitor(r.Context(), hubspot.Visitor{Email: email, EmailVerified: true}))
@@ -139,12 +189,17 @@ func (s *site) authenticate(next http.Handler) http.Handler {
 }
 
 func (s *site) login(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	id := fmt.Sprint("s", len(s.sessions))
-	s.sessions[id] = r.FormValue("as")
-	s.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{Name: "session", Value: id, Path: "/", HttpOnly: true})
+	s.begin(w, r.FormValue("as"))
 	http.Redirect(w, r, "/account", http.StatusSeeOther)
+}
+
+// begin begins a session. Its cookie is one that the tests' scripts can set, too.
+func (s *site) begin(w http.ResponseWriter, email string) {
+	id := rand.Text() // two sites of one host shall not share it
+	s.mu.Lock()
+	s.sessions[id] = email
+	s.mu.Unlock()
+	http.SetCookie(w, &http.Cookie{Name: "session", Value: id, Path: "/"})
 }
 
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
@@ -165,9 +220,7 @@ func (s *site) forget(w http.ResponseWriter, r *http.Request) {
 func (s *site) endSessions() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id := range s.sessions {
-		s.sessions[id] = ""
-	}
+	clear(s.sessions)
 }
 
 func (s *site) questions() int {
@@ -183,11 +236,14 @@ func nonceFrom(ctx context.Context) string {
 	return nonce
 }
 
-var layout = template.Must(template.New("page").Funcs(template.FuncMap{"raw": func(s string) template.HTML { return template.HTML(s) }}).Parse(
+var layout = template.Must(template.New("page").Funcs(template.FuncMap{
+	"raw":   func(s string) template.HTML { return template.HTML(s) },
+	"attrs": func(s string) template.HTMLAttr { return template.HTMLAttr(s) },
+}).Parse(
 	`<!doctype html><html><head><title>{{.Path}}</title>{{raw .Head}}</head>
-<body><h1>{{.Path}}</h1><nav><a id="to-a" href="/a">a</a> <a id="to-b" href="/b">b</a> <a id="to-help" href="/help">help</a>
+<body {{attrs .Attrs}}><h1>{{.Path}}</h1><nav><a id="to-a" href="/a">a</a> <a id="to-b" href="/b">b</a> <a id="to-help" href="/help">help</a>
 <a id="to-logout" href="/logout">log out</a> <a id="to-first" href="/login?as=first@example.com">first</a> <a id="to-second" href="/login?as=second@example.com">second</a></nav>
-{{raw .Body}}{{.Chat}}{{raw .Foot}}</body></html>`))
+{{raw .Body}}{{.Chat}}{{.Again}}{{raw .Foot}}</body></html>`))
 
 func (s *site) servePage(w http.ResponseWriter, r *http.Request) {
 	if content, ok := s.files[r.URL.Path]; ok {
@@ -199,15 +255,28 @@ func (s *site) servePage(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	const nonce = "bm9uY2U"
+	time.Sleep(s.pause[r.URL.Path])
+	nonce := rand.Text()
 	ctx := context.WithValue(r.Context(), nonceKey{}, nonce)
 	w.Header().Set("Content-Type", "text/html"+s.charset)
 	for name, value := range s.header {
 		w.Header().Set(name, strings.ReplaceAll(value, "NONCE", nonce))
 	}
+	var chat, again template.HTML
+	if r.URL.Path != s.without {
+		chat = snippet.HTML(ctx, s.options...)
+		if s.twice {
+			again = snippet.HTML(ctx, s.options...)
+		}
+	}
+	if s.page != nil {
+		fmt.Fprint(w, s.page(r.URL.Path, chat))
+		return
+	}
+	own := func(html string) string { return strings.ReplaceAll(html, "NONCE", nonce) }
 	var b strings.Builder
 	if err := layout.Execute(&b, map[string]any{
-		"Path": r.URL.Path, "Head": s.head, "Body": s.body, "Foot": s.foot, "Chat": snippet.HTML(ctx, s.options...),
+		"Path": r.URL.Path, "Head": own(s.head), "Body": own(s.body), "Foot": own(s.foot), "Chat": chat, "Again": again, "Attrs": s.attributes,
 	}); err != nil {
 		s.t.Error(err)
 	}
@@ -237,5 +306,19 @@ func (s *site) wantContacts(want ...string) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		s.t.Errorf("the inbox has %q, want %q", got, want)
+	}
+}
+
+// wantApart fails the test if a chat was told of two visitors.
+func (s *site) wantApart() {
+	s.t.Helper()
+	told := map[string]string{}
+	for _, m := range s.hubspot.WidgetMessages() {
+		before, again := told[m.MessagesUtk]
+		// What an anonymous visitor began goes on after signing in.
+		if again && before != "" && before != m.Contact {
+			s.t.Errorf("the chat of %q was told of %q (%s)", before, m.Contact, m.Type)
+		}
+		told[m.MessagesUtk] = m.Contact
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
 )
 
 // vendored is a file of an npm package that `npm ci` installed here.
@@ -37,6 +35,14 @@ func (tb *tab) wantSameDocument() {
 	}
 }
 
+// withScript puts an npm package's script into the head of every page.
+func withScript(path string) func(*site, *configure) {
+	return func(s *site, _ *configure) {
+		s.files["/"+path] = vendored(s.t, path)
+		s.head += "<script src=\"/" + path + "\"></script>"
+	}
+}
+
 // turboSite is a site with Turbo Drive.
 func turboSite(t *testing.T) *site {
 	turbo := vendored(t, "@hotwired/turbo/dist/turbo.es2017-umd.js")
@@ -46,15 +52,19 @@ func turboSite(t *testing.T) *site {
 	})
 }
 
+// onPage says whether a page has come: itself, and not Turbo's preview of it.
+const onPage = `location.pathname == %[1]q && !("turboPreview" in document.documentElement.dataset) && document.querySelector("h1").textContent == %[1]q`
+
 // visit follows a link and waits for its page.
 func (tb *tab) visit(link, path string) {
 	tb.t.Helper()
 	tb.do(fmt.Sprintf("document.getElementById(%q).click()", link))
-	tb.until("the visit to "+path, fmt.Sprintf("location.pathname == %[1]q && document.querySelector('h1').textContent == %[1]q", path))
+	tb.until("the visit to "+path, fmt.Sprintf(onPage, path))
 }
 
 // TestTurbo visits pages with Turbo Drive, with a sign-out and a sign-in between.
 func TestTurbo(t *testing.T) {
+	t.Parallel()
 	s := turboSite(t)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
@@ -84,6 +94,7 @@ func TestTurbo(t *testing.T) {
 // TestTurboBackAfterSignOut: Turbo keeps the pages it leaves, and shows them again
 // without asking the server; their scripts run again, with the visitor of then.
 func TestTurboBackAfterSignOut(t *testing.T) {
+	t.Parallel()
 	s := turboSite(t)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
@@ -109,6 +120,7 @@ func TestTurboBackAfterSignOut(t *testing.T) {
 
 // TestHtmx swaps the body and a fragment that contains the snippet.
 func TestHtmx(t *testing.T) {
+	t.Parallel()
 	htmx := vendored(t, "htmx.org/dist/htmx.min.js")
 	s := newSite(t, func(s *site, _ *configure) {
 		s.files["/htmx.js"] = htmx
@@ -135,9 +147,8 @@ func TestHtmx(t *testing.T) {
 
 // TestSinglePageApplication signs in and out by fetch, and asks the endpoint.
 func TestSinglePageApplication(t *testing.T) {
-	s := newSite(t, func(_ *site, c *configure) {
-		c.middleware = []middleware.Option{middleware.WithTokenPath("/token")}
-	})
+	t.Parallel()
+	s := newSite(t)
 	tb := newTab(t)
 	tb.open(s.url + "/")
 	tb.mark()

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,22 +13,17 @@ import (
 )
 
 // swapper is a page's script that runs the snippet of another visitor in the
-// same document, as Turbo, htmx or a single page application do.
+// same document, as Turbo, htmx or a single page application do. A part arrives
+// with the cookies that its response sets.
 const swapper = `<script>
 window.snippets = [];
-window.prepare = async (v) => {
-	snippets.push(await (await fetch("/snippet?as=" + encodeURIComponent(v))).text());
-	await pause(2); // the next one is a later page
-};
+window.prepare = async (v) => snippets.push(await (await fetch("/part?as=" + encodeURIComponent(v), { credentials: "omit" })).json());
 window.become = () => { // the next one prepared
-	const box = document.createElement("div");
-	box.innerHTML = snippets.shift();
-	for (const old of box.querySelectorAll("script")) {
-		const script = document.createElement("script");
-		for (const a of old.attributes) script.setAttribute(a.name, a.value);
-		script.textContent = old.textContent;
-		document.body.append(script);
-	}
+	const { html, cookies } = snippets.shift();
+	const marker = (document.cookie.match(/hubspot_visitor_\d+/) || [""])[0];
+	if (marker && !cookies.some((c) => c.startsWith(marker))) document.cookie = marker + "=; Path=/; Max-Age=0";
+	for (const c of cookies) document.cookie = c;
+	document.body.append(document.createRange().createContextualFragment(html));
 };
 window.pause = (ms) => new Promise((r) => setTimeout(r, ms));
 </script>`
@@ -58,6 +54,7 @@ func TestSwitchesInOneDocument(t *testing.T) {
 		{"sign-in", []string{"", first}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, withSwapper)
 			s.hubspot.SetWidgetDelay(250 * time.Millisecond)
 			tb := newTab(t)
@@ -70,7 +67,7 @@ func TestSwitchesInOneDocument(t *testing.T) {
 				tb.open(s.url + "/help")
 			} else {
 				tb.open(s.url + start)
-				tb.settled()
+				tb.converged(s, c.order[0])
 			}
 			tb.prepare(c.order...)
 			js := "(async () => {"
@@ -94,46 +91,101 @@ func TestSwitchesInOneDocument(t *testing.T) {
 	}
 }
 
-// converged waits until the widget shows the chat of want and stays there: the
-// widget's last question and its state are looked at for two seconds, longer
-// than its throttle and any reset.
+// shown is what the tab shows of a chat, without a question to HubSpot's API.
+type shown struct {
+	Boxes    int    `json:"boxes"`
+	Visible  bool   `json:"visible"`
+	Utk      string `json:"utk"`
+	Settings string `json:"settings"`
+}
+
+const boxes = `#hubspot-messages-iframe-container, #hubspot-conversations-inline-parent`
+
+func (tb *tab) shown() shown {
+	tb.t.Helper()
+	return eval[shown](tb, `(() => {
+		const found = [...document.querySelectorAll("`+boxes+`")], frame = found.length == 1 && found[0].querySelector("iframe");
+		return {
+			boxes: found.length,
+			visible: Boolean(frame) && getComputedStyle(found[0]).display != "none",
+			utk: frame ? frame.src.match(/utk\/(\w+)/)[1] : "",
+			settings: (window.hsConversationsSettings || {}).identificationEmail || "",
+		};
+	})()`)
+}
+
+// quiet is longer than the widget's throttles, and the pause between resets.
+const quiet = 1300 * time.Millisecond
+
+// converged waits until the tab shows the chat of want and stays there: what the
+// widget asked for, what its iframe was told, and the settings all name want.
 func (tb *tab) converged(s *site, want string) {
 	tb.t.Helper()
-	last := func() string {
-		loads := s.hubspot.WidgetLoads()
-		if len(loads) == 0 {
-			return "nobody"
-		}
-		return loads[len(loads)-1].Email
-	}
 	deadline := time.Now().Add(patience)
 	var since time.Time
+	before := -1
 	for {
-		state := eval[string](tb, `(s => s && s.loaded && !s.pending ? "loaded as " + (hsConversationsSettings.identificationEmail || "") : "busy")(window.HubSpotConversations && HubSpotConversations.widget.status())`)
-		switch good := state == "loaded as "+want && last() == want; {
-		case !good:
-			since = time.Time{}
-		case since.IsZero():
-			since = time.Now()
-		case time.Since(since) > 2*time.Second:
-			if n := eval[int](tb, `document.querySelectorAll("#hubspot-messages-iframe-container").length`); n != 1 {
-				tb.t.Errorf("the page has %d chats, want 1", n)
+		state := tb.shown()
+		good := state.Boxes == 1 && state.Visible && state.Settings == want
+		var load hubspottest.WidgetLoad
+		loads := s.hubspot.WidgetLoads()
+		for _, l := range loads {
+			if l.MessagesUtk == state.Utk {
+				load = l
+			}
+		}
+		good = good && load.Status == http.StatusOK && load.Email == want && load.Identified == (want != "")
+		told := "nothing"
+		for _, m := range s.hubspot.WidgetMessages() {
+			if m.MessagesUtk == state.Utk && m.Type != "visitor-identification-attributes" && !m.Time.Before(load.Time) {
+				told = m.Contact
+			}
+		}
+		good = good && told == want
+		switch {
+		case !good || len(loads) != before:
+			since, before = time.Now(), len(loads)
+		case time.Since(since) > quiet:
+			if got := eval[string](tb, "JSON.stringify(HubSpotConversations.widget.status())"); got != `{"loaded":true,"pending":false}` {
+				tb.t.Errorf("the widget is %s", got)
 			}
 			return
 		}
 		if time.Now().After(deadline) {
-			tb.t.Fatalf("the widget is %s, asked last for %q; want %q", state, last(), want)
+			tb.t.Fatalf("want the chat of %q; the page has %+v, asked for %q (%d), whose iframe was told %q; in all %q", want, state, load.Email, load.Status, told, s.people(0))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
+// people are the visitors whom HubSpot was asked for since its first questions, a
+// letter each: A, B and C, and - for the anonymous.
+func (s *site) people(since int) string {
+	var b strings.Builder
+	for _, load := range s.hubspot.WidgetLoads()[since:] {
+		switch load.Email {
+		case "":
+			b.WriteByte('-')
+		case first:
+			b.WriteByte('A')
+		case second:
+			b.WriteByte('B')
+		case third:
+			b.WriteByte('C')
+		default:
+			b.WriteByte('?')
+		}
+	}
+	return b.String()
+}
+
 // TestSameVisitorAgain: the snippet runs again for the visitor it knows.
 func TestSameVisitorAgain(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, withSwapper)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
-	tb.settled()
+	tb.converged(s, first)
 	tb.say("one")
 	tb.prepare(first, first, first, first, first, first)
 	before := len(s.hubspot.WidgetLoads())
@@ -141,8 +193,8 @@ func TestSameVisitorAgain(t *testing.T) {
 		tb.do("become()")
 	}
 	tb.converged(s, first)
-	if got := len(s.hubspot.WidgetLoads()) - before; got > 2 {
-		t.Errorf("running the snippet five times more asked the widget's backend %d times, want at most 2 (throttled refreshes)", got)
+	if got := s.people(before); got != "" {
+		t.Errorf("running the snippet five times more, on the same page, asked HubSpot for %q", got)
 	}
 	if got := eval[int](tb, "hsConversationsOnReady.length"); got != 1 {
 		t.Errorf("%d ready callbacks, want 1", got)
@@ -181,6 +233,7 @@ func (tb *tab) utk() string {
 func TestCookiesOfAnotherVisitor(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "www.shop.test"} {
 		t.Run(host, func(t *testing.T) {
+			t.Parallel()
 			hs := hubspottest.NewServer(t)
 			hubspotHosts.serve(t, hs.Handler())
 			s := newSite(t, onShopTest(t), func(_ *site, c *configure) {
@@ -195,20 +248,20 @@ func TestCookiesOfAnotherVisitor(t *testing.T) {
 			}
 			tb := newTab(t)
 			tb.open(base + "/")
-			tb.settled()
+			tb.converged(s, "")
 			tb.say("before signing in")
 			anonymous := tb.utk()
 			if anonymous == "" {
 				t.Fatal("the anonymous visitor has no messagesUtk")
 			}
 			tb.open(base + "/login?as=" + first)
-			tb.settled()
+			tb.converged(s, first)
 			if got := tb.utk(); got != anonymous {
 				t.Errorf("signing in changed messagesUtk from %q to %q: the chat begun before is lost", anonymous, got)
 			}
 			s.endSessions() // no log-out page is seen
 			tb.open(base + "/")
-			tb.settled()
+			tb.converged(s, "")
 			if got := tb.utk(); got == anonymous || got == "" {
 				t.Errorf("the page after the session ended has the messagesUtk from before (%q)", got)
 			}
@@ -229,14 +282,15 @@ func TestCookiesOfAnotherVisitor(t *testing.T) {
 // TestSharedComputer: the first visitor's session ends on the server only, then
 // the second signs in.
 func TestSharedComputer(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	tb := newTab(t)
 	tb.open(s.url + "/login?as=" + first)
-	tb.settled()
+	tb.converged(s, first)
 	tb.say("the first one's secret")
 	s.endSessions()
 	tb.open(s.url + "/login?as=" + second)
-	tb.settled()
+	tb.converged(s, second)
 	if got := tb.thread(); len(got) != 0 {
 		t.Errorf("the second visitor sees %q", got)
 	}

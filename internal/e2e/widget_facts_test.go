@@ -25,6 +25,7 @@ const factsFile = "../../hubspot/hubspottest/testdata/widget_facts.js"
 // emulated one: WIDGET_EMBED names the file, WIDGET_RELEASE its release
 // (2024-12, 2025-06 or 2026-05).
 func TestWidgetFacts(t *testing.T) {
+	onlyAsProof(t, "the table of facts waits more than a minute for the widget's clocks")
 	script, err := os.ReadFile(factsFile)
 	if err != nil {
 		t.Fatal(err)
