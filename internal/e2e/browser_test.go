@@ -151,7 +151,18 @@ type tab struct {
 
 func newTab(t *testing.T) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	return listen(t, browser, chromedp.WithNewBrowserContext())
+}
+
+// beside is another tab of the same window.
+func (tb *tab) beside() *tab {
+	tb.t.Helper()
+	return listen(tb.t, tb.ctx)
+}
+
+func listen(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(parent, options...)
 	t.Cleanup(cancel)
 	tb := &tab{t: t, ctx: ctx}
 	err := chromedp.Listen(ctx, func(event any) {

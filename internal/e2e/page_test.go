@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -411,6 +412,81 @@ func TestSessionEndsUnseen(t *testing.T) {
 	tb.converged(s, "")
 	if got := s.people(0); got != "A-" {
 		t.Errorf("HubSpot was asked for %q, want A and nobody", got)
+	}
+}
+
+// The token endpoint's path is answered by somebody else: a check against
+// cross-site request forgery, a proxy, a router. That is no word about who is
+// signed in.
+func TestEndpointAnsweredBySomebodyElse(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 403, 404, 405, 500} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, func(s *site, _ *configure) {
+				s.wrap = func(next http.Handler) http.Handler {
+					return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if r.URL.Path == endpoint {
+							http.Error(w, "not here", status)
+							return
+						}
+						next.ServeHTTP(w, r)
+					})
+				}
+			})
+			tb := newTab(t)
+			tb.open(s.url + "/login?as=" + first)
+			tb.converged(s, first)
+			eval[any](tb, "hubspotVisitor.refresh()")
+			tb.converged(s, first)
+			if got := s.people(0); got != "A" {
+				t.Errorf("HubSpot was asked for %s, want A", got)
+			}
+			tb.noExceptions()
+		})
+	}
+}
+
+// The endpoint is this origin's, whatever <base> says.
+func TestBaseOfAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(s *site, _ *configure) { s.head = `<base href="https://elsewhere.test/">` })
+	tb := newTab(t)
+	tb.open(s.url + "/")
+	tb.converged(s, "")
+	eval[any](tb, fmt.Sprintf(`fetch(location.origin + "/login?as=%s").then(() => hubspotVisitor.refresh())`, first))
+	tb.converged(s, first)
+}
+
+// Pages in frames, one of them without cookies, storage and an origin.
+func TestPageInAFrame(t *testing.T) {
+	t.Parallel()
+	for _, sandbox := range []string{"", `sandbox="allow-scripts"`} {
+		t.Run(sandbox, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, without("/account"), func(s *site, _ *configure) {
+				s.page = func(path string, chat template.HTML) string {
+					if path == "/account" {
+						return `<!doctype html><title>outer</title><h1>/account</h1><iframe ` + sandbox + ` src="/a" width="600" height="400"></iframe>`
+					}
+					return "<!doctype html><title>inner</title><body><h1>" + path + "</h1>" + string(chat) + "</body>"
+				}
+			})
+			tb := newTab(t)
+			tb.open(s.url + "/login?as=" + first)
+			p := play{tb, s}
+			if sandbox != "" {
+				time.Sleep(3 * time.Second)
+				p.from(0, "-") // the marker cannot be read, and the endpoint refuses
+				return
+			}
+			p.asks(1)
+			time.Sleep(quiet)
+			if got := s.people(0); got != "A" {
+				t.Errorf("HubSpot was asked for %s, want A", got)
+			}
+			tb.noExceptions()
+		})
 	}
 }
 

@@ -93,6 +93,7 @@ func TestSwitchesInOneDocument(t *testing.T) {
 
 // shown is what the tab shows of a chat, without a question to HubSpot's API.
 type shown struct {
+	Page     string `json:"page"`
 	Boxes    int    `json:"boxes"`
 	Visible  bool   `json:"visible"`
 	Utk      string `json:"utk"`
@@ -106,6 +107,7 @@ func (tb *tab) shown() shown {
 	return eval[shown](tb, `(() => {
 		const found = [...document.querySelectorAll("`+boxes+`")], frame = found.length == 1 && found[0].querySelector("iframe");
 		return {
+			page: location.href.split("#")[0],
 			boxes: found.length,
 			visible: Boolean(frame) && getComputedStyle(found[0]).display != "none",
 			utk: frame ? frame.src.match(/utk\/(\w+)/)[1] : "",
@@ -127,24 +129,12 @@ func (tb *tab) converged(s *site, want string) {
 	for {
 		state := tb.shown()
 		good := state.Boxes == 1 && state.Visible && state.Settings == want
-		var load hubspottest.WidgetLoad
-		loads := s.hubspot.WidgetLoads()
-		for _, l := range loads {
-			if l.MessagesUtk == state.Utk {
-				load = l
-			}
-		}
+		load, told := s.behind(state)
 		good = good && load.Status == http.StatusOK && load.Email == want && load.Identified == (want != "")
-		told := "nothing"
-		for _, m := range s.hubspot.WidgetMessages() {
-			if m.MessagesUtk == state.Utk && m.Type != "visitor-identification-attributes" && !m.Time.Before(load.Time) {
-				told = m.Contact
-			}
-		}
 		good = good && told == want
 		switch {
-		case !good || len(loads) != before:
-			since, before = time.Now(), len(loads)
+		case !good || len(s.hubspot.WidgetLoads()) != before:
+			since, before = time.Now(), len(s.hubspot.WidgetLoads())
 		case time.Since(since) > quiet:
 			if got := eval[string](tb, "JSON.stringify(HubSpotConversations.widget.status())"); got != `{"loaded":true,"pending":false}` {
 				tb.t.Errorf("the widget is %s", got)
@@ -156,6 +146,29 @@ func (tb *tab) converged(s *site, want string) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// behind is HubSpot's side of what a tab shows: what the widget asked last, and
+// about whom the chat was told since. Tabs of one browser share messagesUtk, and so
+// do the pages before and after a sign-in: then the page tells them apart.
+func (s *site) behind(state shown) (load hubspottest.WidgetLoad, told string) {
+	until := time.Now().Add(365 * 24 * time.Hour)
+	for _, l := range s.hubspot.WidgetLoads() {
+		switch {
+		case l.MessagesUtk != state.Utk:
+		case l.PageURI == state.Page || load.PageURI != state.Page:
+			load, until = l, time.Now().Add(365*24*time.Hour)
+		case until.After(l.Time):
+			until = l.Time
+		}
+	}
+	told = "nothing"
+	for _, m := range s.hubspot.WidgetMessages() {
+		if m.MessagesUtk == state.Utk && m.Type != "visitor-identification-attributes" && !m.Time.Before(load.Time) && m.Time.Before(until) {
+			told = m.Contact
+		}
+	}
+	return load, told
 }
 
 // people are the visitors whom HubSpot was asked for since its first questions, a
