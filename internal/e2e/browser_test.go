@@ -250,7 +250,7 @@ func (tb *tab) until(what, condition string) {
 		select {
 		case <-ctx.Done():
 			tb.t.Fatalf("%s: not within %v (last error: %v)", what, patience, err)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(40 * time.Millisecond):
 		}
 	}
 }

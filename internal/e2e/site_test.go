@@ -241,8 +241,10 @@ var layout = template.Must(template.New("page").Funcs(template.FuncMap{
 	"attrs": func(s string) template.HTMLAttr { return template.HTMLAttr(s) },
 }).Parse(
 	`<!doctype html><html><head><title>{{.Path}}</title>{{raw .Head}}</head>
-<body {{attrs .Attrs}}><h1>{{.Path}}</h1><nav><a id="to-a" href="/a">a</a> <a id="to-b" href="/b">b</a> <a id="to-help" href="/help">help</a>
-<a id="to-logout" href="/logout">log out</a> <a id="to-first" href="/login?as=first@example.com">first</a> <a id="to-second" href="/login?as=second@example.com">second</a></nav>
+<body {{attrs .Attrs}}><h1>{{.Path}}</h1><nav><a id="to-a" href="/a">a</a> <a id="to-b" href="/b">b</a> <a id="to-help" href="/help">help</a></nav>
+<form method="post" action="/logout"><button id="to-logout">log out</button></form>
+<form method="post" action="/login"><button id="to-first" name="as" value="first@example.com">first</button>
+<button id="to-second" name="as" value="second@example.com">second</button></form>
 {{raw .Body}}{{.Chat}}{{.Again}}{{raw .Foot}}</body></html>`))
 
 func (s *site) servePage(w http.ResponseWriter, r *http.Request) {

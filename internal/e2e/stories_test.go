@@ -54,6 +54,9 @@ func tell(t *testing.T, stories []story, with ...func(*site, *configure)) {
 			}
 			if got := s.people(0); !regexp.MustCompile("^(" + c.asked + ")$").MatchString(got) {
 				t.Errorf("HubSpot was asked for %s, want %s", got, c.asked)
+				for _, load := range s.hubspot.WidgetLoads() {
+					t.Logf("%s %q on %s: %d", load.Time.Format("05.000"), load.Email, load.PageURI, load.Status)
+				}
 			}
 			chats := 0
 			for _, m := range s.hubspot.WidgetMessages() {

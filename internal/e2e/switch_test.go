@@ -144,7 +144,7 @@ func (tb *tab) converged(s *site, want string) {
 		if time.Now().After(deadline) {
 			tb.t.Fatalf("want the chat of %q; the page has %+v, asked for %q (%d), whose iframe was told %q; in all %q", want, state, load.Email, load.Status, told, s.people(0))
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
