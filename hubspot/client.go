@@ -162,7 +162,6 @@ func (c *Client) CreateToken(ctx context.Context, v Visitor) (Token, error) {
 var (
 	errCredential = errors.New("hubspot: the access token cannot be had")
 	errReplaced   = errors.New("hubspot: the access token has been replaced meanwhile")
-	errProxy      = fmt.Errorf("%w: the proxy wants credentials (407)", ErrUnavailable)
 	errNoAnswer   = fmt.Errorf("%w: no answer", ErrUnavailable) // at all: the call may be repeated
 )
 

@@ -1,6 +1,7 @@
 package hubspot
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,12 +23,12 @@ var (
 	ErrForbidden = errors.New("hubspot: the account may not identify visitors")
 	// ErrMissingScope: the access token lacks a scope (403 MISSING_SCOPES), which
 	// APIError.Details names. ErrForbidden matches too.
-	ErrMissingScope = errors.New("hubspot: the access token lacks a scope")
+	ErrMissingScope = fmt.Errorf("%w: the access token lacks a scope", ErrForbidden)
 	// ErrRateLimited: the account made too many calls (429).
 	ErrRateLimited = errors.New("hubspot: too many calls")
 	// ErrDailyLimit: the account's calls of the day are used up (429 DAILY).
 	// ErrRateLimited matches too.
-	ErrDailyLimit = errors.New("hubspot: the day's calls are used up")
+	ErrDailyLimit = fmt.Errorf("%w: the day's are used up", ErrRateLimited)
 	// ErrInvalidVisitor: HubSpot does not accept this visitor (400), or
 	// Visitor.Validate saw that it would not.
 	ErrInvalidVisitor = errors.New("hubspot: the visitor is not acceptable")
@@ -41,10 +42,12 @@ var (
 	ErrCoolingDown = errors.New("hubspot: not asked for now")
 )
 
-// Statuses of HubSpot's own.
-const (
-	statusMigrating   = 477 // the account is being moved to another data centre
-	statusWrongHublet = 488 // the account lives in another data centre
+// What else an answer may mean.
+var (
+	errProxy       = fmt.Errorf("%w: the proxy wants credentials (407)", ErrUnavailable)
+	errMigrating   = fmt.Errorf("%w: the account is being moved to another data centre", ErrUnavailable)
+	errWrongHublet = errors.New("hubspot: the account lives in another data centre")
+	errRefused     = errors.New("hubspot: refused") // for a reason that HubSpot does not document
 )
 
 // APIError is an answer of HubSpot's API other than success. Its fields are for
@@ -86,27 +89,24 @@ func (e *APIError) Error() string {
 }
 
 // Is matches the sentinel errors of this package.
-func (e *APIError) Is(target error) bool {
-	if e == nil {
-		return false
+func (e *APIError) Is(target error) bool { return e != nil && errors.Is(e.meaning(), target) }
+
+// 477 and 488 are HubSpot's own.
+var meanings = map[int]error{
+	400: ErrInvalidVisitor, 401: ErrUnauthorized, 403: ErrForbidden, 407: errProxy,
+	423: ErrUnavailable, 429: ErrRateLimited, 477: errMigrating, 488: errWrongHublet,
+}
+
+func (e *APIError) meaning() error {
+	switch {
+	case e.StatusCode == http.StatusForbidden && e.Category == "MISSING_SCOPES":
+		return ErrMissingScope
+	case e.StatusCode == http.StatusTooManyRequests && strings.EqualFold(e.Policy, "DAILY"):
+		return ErrDailyLimit
+	case e.StatusCode >= 500 || e.StatusCode == 0:
+		return ErrUnavailable
 	}
-	switch target {
-	case ErrUnauthorized:
-		return e.StatusCode == http.StatusUnauthorized
-	case ErrForbidden:
-		return e.StatusCode == http.StatusForbidden
-	case ErrMissingScope:
-		return e.StatusCode == http.StatusForbidden && e.Category == "MISSING_SCOPES"
-	case ErrRateLimited:
-		return e.StatusCode == http.StatusTooManyRequests
-	case ErrDailyLimit:
-		return e.StatusCode == http.StatusTooManyRequests && strings.EqualFold(e.Policy, "DAILY")
-	case ErrInvalidVisitor:
-		return e.StatusCode == http.StatusBadRequest
-	case ErrUnavailable:
-		return e.StatusCode >= 500 || e.StatusCode == http.StatusLocked || e.StatusCode == statusMigrating
-	}
-	return false
+	return cmp.Or(meanings[e.StatusCode], errRefused)
 }
 
 // newAPIError reads what there is in an error answer. The body may be HTML from

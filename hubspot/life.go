@@ -1,10 +1,9 @@
 package hubspot
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
-
-	"github.com/seed84b9cbbc/hubspot-visitor/internal/wait"
 )
 
 // clockSkew is how far two replicas' clocks may differ before a token "from the
@@ -28,7 +27,7 @@ func (l lives) instant(t time.Time) instant {
 // entry is a token in memory with all that a page view wants to know of it, small
 // enough to lie on one cache line with its key. Ages are in seconds.
 type entry struct {
-	data            *hidden[tokenData]
+	data            opaque[tokenData]
 	issued          instant
 	softAge, maxAge int32
 	nextRenewal     int32 // atomic: on the monotonic clock
@@ -43,18 +42,18 @@ type entry struct {
 // is handed out has to be left for the renewal. Of a short life the margin is a
 // quarter.
 func (l lives) entry(token Token) entry {
-	life := token.data.get().life
+	life := token.get().life
 	margin := min(l.margin, life/4)
 	renewed := max(0, min(life, (life-margin)*100/94))
 	return entry{
-		data:    token.data,
+		data:    token.opaque,
 		issued:  l.instant(token.IssuedAt()),
-		softAge: int32(wait.Between(renewed*82/100, renewed*85/100+1) / time.Second),
+		softAge: int32(between(renewed*82/100, renewed*85/100+1) / time.Second),
 		maxAge:  int32((life - margin) / time.Second),
 	}
 }
 
-func (e *entry) token() Token { return Token{data: e.data} }
+func (e *entry) token() Token { return Token{opaque: e.data} }
 
 type freshness int
 
@@ -66,23 +65,22 @@ const (
 
 // left is how much longer e may be handed out.
 func (e *entry) left(now instant) time.Duration {
-	return time.Duration(e.maxAge)*time.Second - max(now.wall-e.issued.wall, now.steady-e.issued.steady)
+	return time.Duration(e.maxAge)*time.Second - e.age(now)
 }
 
+// age is the time since the issue as the wall clock and as the monotonic clock
+// tell it. The wall clock can be set; the monotonic one stands still while the
+// machine sleeps: the larger is believed.
+func (e *entry) age(now instant) time.Duration {
+	return max(now.wall-e.issued.wall, now.steady-e.issued.steady)
+}
+
+// freshness serves a token from the future, but has it renewed.
 func (e *entry) freshness(now instant) freshness {
-	return judge(now.wall-e.issued.wall, now.steady-e.issued.steady, time.Duration(e.softAge)*time.Second, time.Duration(e.maxAge)*time.Second)
-}
-
-// judge decides on a token by the time since its issue, as the wall clock and as
-// the monotonic clock tell it. The wall clock can be set; the monotonic one
-// stands still while the machine sleeps: the larger is believed, and a token
-// from the future is served but renewed.
-func judge(wall, steady, softAge, maxAge time.Duration) freshness {
-	age := max(wall, steady)
-	switch {
-	case age > maxAge:
+	switch age := e.age(now); {
+	case age > time.Duration(e.maxAge)*time.Second:
 		return spent
-	case age >= softAge, wall < -clockSkew:
+	case age >= time.Duration(e.softAge)*time.Second, now.wall-e.issued.wall < -clockSkew:
 		return aging
 	}
 	return fresh
@@ -95,5 +93,9 @@ func (e *entry) claimRenewal(now instant) bool {
 	if int32(now.steady/time.Second) < next {
 		return false
 	}
-	return atomic.CompareAndSwapInt32(&e.nextRenewal, next, int32((now.steady+wait.Between(5*time.Minute, 10*time.Minute))/time.Second))
+	return atomic.CompareAndSwapInt32(&e.nextRenewal, next, int32((now.steady+between(5*time.Minute, 10*time.Minute))/time.Second))
 }
+
+// between is a random duration from low up to high, so that what failed together
+// is not tried again together.
+func between(low, high time.Duration) time.Duration { return low + rand.N(high-low) }

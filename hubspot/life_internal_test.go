@@ -8,7 +8,7 @@ import (
 
 // The decision about a token in memory, by the time since its issue on both
 // clocks. Tokens live for 12 hours and are handed out with 30 minutes left.
-func TestJudge(t *testing.T) {
+func TestFreshness(t *testing.T) {
 	const h, m, life = time.Hour, time.Minute, 12 * time.Hour
 	for name, tt := range map[string]struct {
 		wall, steady time.Duration
@@ -32,12 +32,14 @@ func TestJudge(t *testing.T) {
 		"replicas' clocks differ by a minute": {-m, 0, fresh},
 		"replicas' clocks differ by more":     {-m - 1, 0, aging},
 	} {
-		if got := judge(tt.wall, tt.steady, 9*h+36*m, life-30*m); got != tt.want {
+		e := entry{softAge: int32((9*h + 36*m) / time.Second), maxAge: int32((life - 30*m) / time.Second)}
+		if got := e.freshness(instant{tt.wall, tt.steady}); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
 	// A token whose JWT ends after an hour: the margin is a quarter of it.
-	if got := judge(46*m, 46*m, 40*m, 45*m); got != spent {
+	e := entry{softAge: int32(40 * m / time.Second), maxAge: int32(45 * m / time.Second)}
+	if got := e.freshness(instant{46 * m, 46 * m}); got != spent {
 		t.Errorf("14 minutes left of an hour: %v", got)
 	}
 }
@@ -84,5 +86,21 @@ func TestVisitorKey(t *testing.T) {
 	verified.AgentContext = map[string]string{}
 	if v.key() != verified.key() {
 		t.Error("what is not sent changes the key")
+	}
+}
+
+func TestBetween(t *testing.T) {
+	low, high := 50*time.Millisecond, 150*time.Millisecond
+	least, most := high, low
+	for range 10_000 {
+		d := between(low, high)
+		least, most = min(least, d), max(most, d)
+	}
+	if least < low || most >= high {
+		t.Errorf("%v to %v, want within %v to %v", least, most, low, high)
+	}
+	// Ten thousand draws that miss a tenth of the range on a side: 0.9^10000.
+	if least > 60*time.Millisecond || most < 140*time.Millisecond {
+		t.Errorf("only %v to %v of %v to %v", least, most, low, high)
 	}
 }

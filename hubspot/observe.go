@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
 )
 
 // EventKind says what an [Event] is about.
@@ -40,9 +42,8 @@ type Event struct {
 
 // Stats counts what a [Tokens] did since it was made.
 type Stats struct {
-	Hits      int64 // fresh tokens served from memory
-	StaleHits int64 // aging tokens served from memory while a renewal was due
-	Misses    int64 // requests for which memory had no token
+	Hits   int64 // tokens served from memory
+	Misses int64 // requests for which memory had no token
 
 	Minted        int64 // tokens that HubSpot made, renewals included
 	Renewals      int64 // of these, to follow one that ages
@@ -51,8 +52,9 @@ type Stats struct {
 	FailedLimit   int64 // calls refused because of the account's limits
 	FailedOutage  int64 // calls lost to trouble at HubSpot or on the way
 	Limited       int64 // calls not made, for want of room at the pace
+	GateClosed    int64 // how often the account was left alone
+	GateOpened    int64 // and served again
 
-	GateClosed, GateOpened              int64 // how often the account was left alone, and served again
 	StoreHits, StoreMisses, StoreErrors int64
 	Evictions                           int64 // tokens put out of memory for want of room
 	Entries                             int   // tokens in memory now
@@ -61,9 +63,9 @@ type Stats struct {
 // Stats is a reading of the counters. They are read one after the other.
 func (t *Tokens) Stats() Stats {
 	t.mu.Lock()
-	stats := t.rare
+	stats := t.stats
 	t.mu.Unlock()
-	stats.Hits, stats.StaleHits, stats.Misses = t.cache.Found()-t.notFresh.Load(), t.staleHits.Load(), t.misses.Load()
+	stats.Hits = t.cache.Found() - t.notServed.Load()
 	stats.Evictions, stats.Entries = t.cache.Evictions(), t.cache.Len()
 	return stats
 }
@@ -71,16 +73,14 @@ func (t *Tokens) Stats() Stats {
 // observer counts, logs and calls back. Whatever the application's functions do
 // in it, the visitor does not pay for it.
 type observer struct {
-	logger   *slog.Logger
+	log      *seldom.Logger
 	callback func(Event)
 	name     func(key string) string // what a visitor is called outside of this process
 
-	// Of what was found in memory, which the cache counts, some was no fresh hit.
-	notFresh, staleHits, misses atomic.Int64
+	notServed atomic.Int64 // of what was found in memory, which the cache counts
 
-	mu     sync.Mutex
-	rare   Stats                // what is counted beside these
-	logged map[string]time.Time // when each kind of problem was last logged
+	mu    sync.Mutex
+	stats Stats // but for what the cache counts
 }
 
 func (o *observer) count(counter *int64) {
@@ -89,15 +89,20 @@ func (o *observer) count(counter *int64) {
 	*counter++
 }
 
-// note counts an event and tells the Observer of it.
-func (o *observer) note(e Event, counter *int64) {
+// note counts an event, logs it, and tells the Observer of it.
+func (o *observer) note(e Event, counter *int64, level slog.Level, message string) {
 	o.count(counter)
+	attrs := []slog.Attr{slog.String("visitor", e.Visitor[:min(16, len(e.Visitor))]), slog.Duration("took", e.Duration)}
+	if e.Err != nil {
+		attrs = append(attrs, slog.Any("error", e.Err))
+	}
+	o.log.Seldom(context.Background(), level, message, "hubspot: "+message, attrs...)
 	if o.callback == nil {
 		return
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			o.logOnce(slog.LevelError, "observer", "hubspot: the Observer panicked", slog.String("panic", fmt.Sprintf("%T", p)))
+			o.log.Seldom(context.Background(), slog.LevelError, "observer", "hubspot: the Observer panicked", slog.String("panic", fmt.Sprintf("%T", p)))
 		}
 	}()
 	o.callback(e)
@@ -105,70 +110,36 @@ func (o *observer) note(e Event, counter *int64) {
 
 // called is for a call that was made; closed tells that the gate is, after it.
 func (o *observer) called(e Event, said verdict, closed bool) {
-	attrs := []slog.Attr{slog.String("visitor", e.Visitor[:16]), slog.Duration("took", e.Duration)}
 	if e.Err == nil {
-		o.log(slog.LevelDebug, "hubspot: token "+string(e.Kind), attrs...)
 		if e.Kind == EventRenewed {
-			o.count(&o.rare.Renewals)
+			o.count(&o.stats.Renewals)
 		}
-		o.note(e, &o.rare.Minted)
+		o.note(e, &o.stats.Minted, slog.LevelDebug, "token "+string(e.Kind))
 		return
 	}
-	level, counter := slog.LevelWarn, &o.rare.FailedOutage
-	switch said.class {
-	case classVisitor:
-		counter = &o.rare.FailedVisitor
-	case classAccount:
-		counter = &o.rare.FailedAccount
-	case classLimit:
-		counter = &o.rare.FailedLimit
-	}
+	level := slog.LevelWarn
 	// Some need the operator; of visitors, only if several were refused.
 	if said.class == classAccount || said.class == classVisitor && closed || errors.Is(e.Err, ErrDailyLimit) {
 		level = slog.LevelError
 	}
-	o.logOnce(level, string(said.class), "hubspot: "+said.advice+"; visitors without a token chat anonymously", append(attrs, slog.Any("error", e.Err))...)
+	counters := [...]*int64{
+		classVisitor: &o.stats.FailedVisitor,
+		classAccount: &o.stats.FailedAccount,
+		classLimit:   &o.stats.FailedLimit,
+		classOutage:  &o.stats.FailedOutage,
+	}
 	e.Kind = EventFailed
-	o.note(e, counter)
-}
-
-func (o *observer) limited(key string) {
-	e := Event{Kind: EventLimited, Visitor: o.name(key)}
-	o.log(slog.LevelDebug, "hubspot: no room for a call at this pace", slog.String("visitor", e.Visitor[:16]))
-	o.note(e, &o.rare.Limited)
+	o.note(e, counters[said.class], level, said.advice+"; visitors without a token chat anonymously")
 }
 
 func (o *observer) gateChanged(open bool) {
-	kind, counter := EventGateClosed, &o.rare.GateClosed
 	if open {
-		kind, counter = EventGateOpened, &o.rare.GateOpened
+		o.note(Event{Kind: EventGateOpened}, &o.stats.GateOpened, slog.LevelDebug, "HubSpot is asked again")
+		return
 	}
-	o.log(slog.LevelDebug, "hubspot: "+string(kind))
-	o.note(Event{Kind: kind}, counter)
+	o.note(Event{Kind: EventGateClosed}, &o.stats.GateClosed, slog.LevelDebug, "HubSpot is left alone for a while")
 }
 
 func (o *observer) storeFailed(key string, err error) {
-	o.logOnce(slog.LevelWarn, "store", "hubspot: the shared store failed; tokens are kept in memory only", slog.Any("error", err))
-	o.note(Event{Kind: EventStoreFailed, Visitor: o.name(key), Err: err}, &o.rare.StoreErrors)
-}
-
-// logOnce logs a problem of a kind at most once a minute at its level, and at
-// Debug level in between.
-func (o *observer) logOnce(level slog.Level, kind, message string, attrs ...slog.Attr) {
-	now := time.Now()
-	kind += level.String()
-	o.mu.Lock()
-	if last, ok := o.logged[kind]; ok && now.Sub(last) < time.Minute {
-		level = slog.LevelDebug
-	} else {
-		o.logged[kind] = now
-	}
-	o.mu.Unlock()
-	o.log(level, message, attrs...)
-}
-
-// log does nothing where the application's handler panics.
-func (o *observer) log(level slog.Level, message string, attrs ...slog.Attr) {
-	defer func() { _ = recover() }()
-	o.logger.LogAttrs(context.Background(), level, message, attrs...)
+	o.note(Event{Kind: EventStoreFailed, Visitor: o.name(key), Err: err}, &o.stats.StoreErrors, slog.LevelWarn, "the shared store failed; tokens are kept in memory only")
 }

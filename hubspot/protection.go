@@ -10,7 +10,6 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/gate"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/tokencache"
-	"github.com/seed84b9cbbc/hubspot-visitor/internal/wait"
 )
 
 // protection stands between the visitors and HubSpot: every call takes its turn
@@ -38,7 +37,11 @@ func (p *protection) create(ctx context.Context, key string, v Visitor, kind Eve
 		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, r.err)
 	}
 	token, said, err := p.call(ctx, key, v, kind)
-	if said.again && wait.Sleep(ctx, said.pause) {
+	if said.again {
+		select {
+		case <-time.After(said.pause):
+		case <-ctx.Done():
+		}
 		// Where the gate has closed meanwhile, the first answer stands.
 		if t, s, e := p.call(ctx, key, v, kind); s.asked {
 			token, said, err = t, s, e
@@ -58,7 +61,7 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 	pass, err := p.gate.Enter(ctx, key, time.Now().Add(turnLimit))
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {
-			p.limited(key)
+			p.note(Event{Kind: EventLimited, Visitor: p.name(key)}, &p.stats.Limited, slog.LevelDebug, "no room for a call at this pace")
 		}
 		return Token{}, verdict{}, fmt.Errorf("%w: %w", ErrCoolingDown, err)
 	}
@@ -77,7 +80,7 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 		case e.freshness(p.lives.instant(time.Now())) == spent:
 			err = fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 		}
-		return result{Token{data: token.data}, conclude(err, token.limit)}, err
+		return result{Token{opaque: token.opaque}, conclude(err, token.limit)}, err
 	})
 	if !got.verdict.asked { // it did not return
 		got.verdict = conclude(err, nil)
@@ -85,7 +88,7 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 	closed := pass.Leave(got.verdict.account)
 	var panicked *flight.PanicError
 	if errors.As(err, &panicked) {
-		p.logOnce(slog.LevelError, "panic", "hubspot: the Creator panicked", slog.String("panic", panicked.Error()), slog.String("stack", string(panicked.Stack)))
+		p.log.Seldom(ctx, slog.LevelError, "panic", "hubspot: the Creator panicked", slog.String("panic", panicked.Error()), slog.String("stack", string(panicked.Stack)))
 	}
 	p.called(Event{kind, p.name(key), err, time.Since(began)}, got.verdict, closed)
 	return got.token, got.verdict, err

@@ -4,13 +4,53 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 )
+
+const redacted = "[redacted]"
+
+// opaque keeps a value where printers do not find it, and prints as [redacted].
+// Printers cannot call methods on what is in somebody's unexported field and go
+// through it by reflection, some along pointers (go-cmp, debuggers' dumps); all of
+// them stop at an atomic's unsafe.Pointer.
+type opaque[T any] struct{ hidden *atomic.Pointer[T] }
+
+func hide[T any](value T) opaque[T] {
+	o := opaque[T]{new(atomic.Pointer[T])}
+	o.hidden.Store(&value)
+	return o
+}
+
+// get is the value; the zero value where nothing is hidden.
+func (o opaque[T]) get() (value T) {
+	if o.hidden == nil {
+		return value
+	}
+	return *o.hidden.Load()
+}
+
+// String is "[redacted]", or "" for the zero Secret: it tells that nothing is set.
+func (o opaque[T]) String() string {
+	if any(o.get()) == any("") {
+		return ""
+	}
+	return redacted
+}
+
+// Format prints what String gives for every verb.
+func (o opaque[T]) Format(f fmt.State, _ rune) { io.WriteString(f, o.String()) }
+
+// LogValue is what String gives, for log/slog.
+func (o opaque[T]) LogValue() slog.Value { return slog.StringValue(o.String()) }
+
+// MarshalText is what String gives; JSON and gob use it too.
+func (o opaque[T]) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // Secret is a credential in a [Config]. Like a [Token] it prints as [redacted]
 // in every place; only [Secret.Reveal] gives it away. The zero Secret is none,
 // and prints as nothing. Compare Secrets by [Secret.Equal]: == tells only a copy
 // from another.
-type Secret struct{ data *hidden[string] }
+type Secret struct{ opaque[string] }
 
 // NewSecret is value as a Secret; of "" the zero Secret.
 func NewSecret(value string) Secret {
@@ -21,33 +61,16 @@ func NewSecret(value string) Secret {
 }
 
 // Reveal is the secret itself.
-func (s Secret) Reveal() string { return s.data.get() }
+func (s Secret) Reveal() string { return s.get() }
 
 // IsZero reports whether s is none.
-func (s Secret) IsZero() bool { return s.data == nil }
+func (s Secret) IsZero() bool { return s.hidden == nil }
 
 // Equal reports whether s and other are the same credential.
-func (s Secret) Equal(other Secret) bool { return s.Reveal() == other.Reveal() }
+func (s Secret) Equal(other Secret) bool { return s.get() == other.get() }
 
 // UnmarshalText makes s the Secret of text, as an environment variable has it.
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = NewSecret(string(text))
 	return nil
 }
-
-// String is "[redacted]", or "" for the zero Secret.
-func (s Secret) String() string {
-	if s.IsZero() {
-		return ""
-	}
-	return redacted
-}
-
-// Format prints "[redacted]" for every verb, and nothing for the zero Secret.
-func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
-
-// LogValue is "[redacted]", or "" for the zero Secret.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText is "[redacted]", or "" for the zero Secret; JSON uses it too.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -3,38 +3,12 @@ package hubspot
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
-	"io"
-	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
 // tokenLife is how long HubSpot accepts an identification token.
 const tokenLife = 12 * time.Hour
-
-const redacted = "[redacted]"
-
-// hidden keeps a value where printers do not find it. They cannot call methods
-// on what is in somebody's unexported field and go through it by reflection,
-// some along pointers (go-cmp, debuggers' dumps); all of them stop at an atomic's
-// unsafe.Pointer.
-type hidden[T any] struct{ value atomic.Pointer[T] }
-
-func hide[T any](value T) *hidden[T] {
-	h := new(hidden[T])
-	h.value.Store(&value)
-	return h
-}
-
-// get is the value; the zero value of a nil h.
-func (h *hidden[T]) get() (value T) {
-	if h == nil {
-		return value
-	}
-	return *h.value.Load()
-}
 
 // Token is an identification token: HubSpot's proof, for the widget, that the
 // visitor with a certain e-mail address is signed in. Whoever holds it together
@@ -42,7 +16,7 @@ func (h *hidden[T]) get() (value T) {
 // every formatting verb, in log/slog and in JSON; only [Token.Reveal] gives it
 // away. The zero Token is no token. A Token does not change and can be shared.
 type Token struct {
-	data *hidden[tokenData]
+	opaque[tokenData]
 	// limit is what HubSpot's answer told beside the token: nil once Tokens has
 	// read it.
 	limit *RateLimit
@@ -64,33 +38,21 @@ func NewToken(value, email string, issuedAt time.Time) Token {
 	if exp, ok := jwtExpiry(value); ok {
 		life = min(life, exp.Sub(issuedAt.Round(0)))
 	}
-	return Token{data: hide(tokenData{value, email, issuedAt, life})}
+	return Token{opaque: hide(tokenData{value, email, issuedAt, life})}
 }
 
 // Reveal is the token itself, for identificationToken in the page.
-func (t Token) Reveal() string { return t.data.get().value }
+func (t Token) Reveal() string { return t.get().value }
 
 // Email is the address that the token was made for, for identificationEmail in
 // the page: exactly the string that was sent to HubSpot.
-func (t Token) Email() string { return t.data.get().email }
+func (t Token) Email() string { return t.get().email }
 
 // IssuedAt is when HubSpot issued the token, by this machine's clock.
-func (t Token) IssuedAt() time.Time { return t.data.get().issuedAt }
+func (t Token) IssuedAt() time.Time { return t.get().issuedAt }
 
 // ExpiresAt is when HubSpot stops accepting the token.
-func (t Token) ExpiresAt() time.Time { return t.IssuedAt().Add(t.data.get().life) }
-
-// String is "[redacted]".
-func (Token) String() string { return redacted }
-
-// Format prints "[redacted]" for every verb.
-func (Token) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
-
-// LogValue is "[redacted]".
-func (Token) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText is "[redacted]"; JSON uses it too.
-func (Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (t Token) ExpiresAt() time.Time { return t.IssuedAt().Add(t.get().life) }
 
 // jwtExpiry reads exp where the token happens to be a JWT. The signature is
 // HubSpot's business: exp can only shorten a life here.

@@ -14,6 +14,7 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/gate"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seal"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/tokencache"
 )
 
@@ -104,10 +105,9 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	}
 	account := string(appendPart(nil, cfg.Account))
 	o := &observer{
-		logger:   cmp.Or(cfg.Logger, slog.Default()),
+		log:      seldom.New(cmp.Or(cfg.Logger, slog.Default())),
 		callback: cfg.Observer,
 		name:     func(key string) string { return sealer.Name(account + key) },
-		logged:   map[string]time.Time{},
 	}
 	limit := cmp.Or(cfg.MaxVisitors, 50_000)
 	lives := lives{cmp.Or(cfg.Margin, 30*time.Minute), time.Now()}
@@ -151,18 +151,16 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 	key, now := v.key(), t.lives.instant(time.Now())
 	old, state := t.cache.Get(key), spent
 	if old != nil {
-		if state = old.freshness(now); state == fresh { // which the cache has counted
-			return old.token(), nil
-		}
-		t.notFresh.Add(1)
+		state = old.freshness(now)
 	}
-	if state == aging {
-		t.staleHits.Add(1)
-		if !old.claimRenewal(now) {
-			return old.token(), nil
+	if state == fresh || state == aging && !old.claimRenewal(now) {
+		return old.token(), nil // which the cache has counted
+	}
+	if state == spent {
+		t.count(&t.stats.Misses)
+		if old != nil {
+			t.notServed.Add(1)
 		}
-	} else {
-		t.misses.Add(1)
 		// Keys in memory have passed Validate, others must before they go anywhere.
 		if err := v.Validate(); err != nil {
 			return Token{}, err
@@ -192,7 +190,7 @@ func (t *Tokens) begin(key string, v Visitor, old *entry, state freshness) fligh
 func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, state freshness, generation uint32) (Token, error) {
 	// Another flight may have landed between this caller's look and its flight.
 	if e := t.cache.Get(key); e != nil {
-		t.notFresh.Add(1) // no page view
+		t.notServed.Add(1) // to nobody: no page view
 		if e != old && e.freshness(t.lives.instant(time.Now())) == fresh {
 			return e.token(), nil
 		}
@@ -229,9 +227,9 @@ func (t *Tokens) shared(ctx context.Context, key, email string, least freshness)
 	}
 	e = t.lives.entry(token)
 	ok = token.Email() == email && e.freshness(t.lives.instant(time.Now())) >= least
-	counter := &t.rare.StoreMisses
+	counter := &t.stats.StoreMisses
 	if ok {
-		counter = &t.rare.StoreHits
+		counter = &t.stats.StoreHits
 	}
 	t.count(counter)
 	return e, ok

@@ -16,17 +16,22 @@ type Logger struct {
 	*slog.Logger
 
 	mu   sync.Mutex
-	last map[string]time.Time // when each kind was last logged at its own level
+	last map[key]time.Time // when each was last logged at its own level
+}
+
+type key struct {
+	kind  string
+	level slog.Level
 }
 
 // New is a Logger that logs to logger.
 func New(logger *slog.Logger) *Logger {
-	return &Logger{Logger: logger, last: make(map[string]time.Time)}
+	return &Logger{Logger: logger, last: make(map[key]time.Time)}
 }
 
-// Seldom logs message at level if nothing of its kind was logged within the last
-// minute, and at Debug level otherwise. There should be few kinds: each is
-// remembered. A slog.Handler that panics harms nobody but the line.
+// Seldom logs message at level if nothing of its kind was at that level within
+// the last minute, and at Debug level otherwise. There should be few kinds: each
+// is remembered. A slog.Handler that panics harms nobody but the line.
 func (l *Logger) Seldom(ctx context.Context, level slog.Level, kind, message string, attrs ...slog.Attr) {
 	defer func() { _ = recover() }() // the handler is the application's, and the page goes on without its line
 	l.LogAttrs(ctx, l.level(level, kind), message, attrs...)
@@ -36,9 +41,9 @@ func (l *Logger) level(level slog.Level, kind string) slog.Level {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if last, ok := l.last[kind]; ok && now.Sub(last) < interval {
+	if last, ok := l.last[key{kind, level}]; ok && now.Sub(last) < interval {
 		return slog.LevelDebug
 	}
-	l.last[kind] = now
+	l.last[key{kind, level}] = now
 	return level
 }
