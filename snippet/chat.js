@@ -134,7 +134,6 @@ const read = (element) => {
     settings = JSON.parse("{" + literal);
     ({ identificationEmail: email, identificationToken: token } = settings);
     // The server writes quotation marks within strings as \u0022.
-    token = token.trim(); // the server blanks one that caches would share
     if (token) text.data = text.data.replace(/(Email|Token)":"[^"]*/g, '$1":"');
   }
   if (element[NAME] === claim && !token) return;
@@ -173,7 +172,7 @@ const addLoader = () => {
   if (!load || loader) return;
   const add = () => d.querySelector("#" + id) || d.head.append(Object.assign(d.createElement("script"), { id, src, nonce }));
   if (load == "idle") (w.requestIdleCallback || setTimeout)(add);
-  else on("mousemove keydown scroll", add); // a tap moves the mouse, too
+  else on("scroll keydown mousemove", add); // a tap moves the mouse, too
 };
 
 // ---- Who the widget has
@@ -186,6 +185,7 @@ let box; // the chat's container
 let refreshing; // since when a refresh is under way
 let called; // when load or refresh was called last
 let stale; // the page reset a shell whose chat may still come: that chat is captured's
+let taken; // the token that it read then
 let told; // the URL that HubSpot chose the chat for
 let lost; // how often the container was taken away from the present page
 let loader; // HubSpot's script element
@@ -219,17 +219,14 @@ const adopt = (hs) => {
   told = url;
   // Ready callbacks of others load, too, before their calls can be noted.
   called = time;
-  drained = refreshing = NaN;
-  // A chat that is there already was loaded by somebody else, and may be starting.
-  if (!box && d.querySelector(BOXES)) {
-    state = PENDING;
-    setTimeout(() => hs == shell && settled(), 5e3);
-  } else {
-    const { loaded, pending } = widget.status();
-    state = loaded ? LOADED : pending ? PENDING : IDLE;
-  }
+  const { loaded, pending } = widget.status();
+  refreshing = NaN;
+  drained = loaded;
+  state = loaded ? LOADED : pending ? PENDING : IDLE;
   stale = stale || !state && out;
-  if (!stale) captured = state ? holder() : NONE;
+  const visitor = state ? holder() : NONE;
+  // Two chats may come then, and the wrong one first.
+  captured = !stale ? visitor : visitor && visitor != captured ? STRANGER : captured;
   if (!state && box) box = box.remove(); // the former object's
   for (const name in calls) {
     const call = widget[name];
@@ -278,7 +275,7 @@ const boxes = () => {
     const iframe = found.querySelector("iframe");
     if (box || !iframe) return found.remove();
     box = found;
-    state = PENDING;
+    if (state != LOADED) state = PENDING; // or else somebody loaded before this script came
     iframe.addEventListener("load", settled);
     // In the same task this costs no second request of the iframe.
     if (found.parentNode == d.body) d.documentElement.append(found);
@@ -304,6 +301,7 @@ const load = (widget) => {
   safely(() => delete sessionStorage[NAME])();
   widget.load();
   captured = wanted;
+  taken = known.token;
 };
 
 // reset is HubSpot's one way to another identity within a document. The former
@@ -351,7 +349,7 @@ const look = () => {
   const visitor = who();
   if (visitor === wanted) return;
   // To learn who it is takes a visit's word away from nobody.
-  if (wanted !== UNKNOWN) visited = 0;
+  if (wanted != UNKNOWN) visited = 0;
   wanted = visitor;
   changed = performance.now();
   write(); // the page may load
@@ -369,7 +367,7 @@ const visit = () => {
 const once = () => {
   const hs = w.HubSpotConversations;
   look();
-  if (wanted === UNKNOWN && !asking) ask(step);
+  if (wanted == UNKNOWN && !asking) ask(step);
   // First among HubSpot's ready callbacks, since others may throw; again and again,
   // since others may replace the array. HubSpot ignores what is none.
   if (!Array.isArray(w.hsConversationsOnReady)) w.hsConversationsOnReady = [];
@@ -391,7 +389,7 @@ const once = () => {
   }
   boxes();
   // During a preview the location is another page's already.
-  if (wanted === UNKNOWN || absent || preview()) return;
+  if (wanted == UNKNOWN || absent || preview()) return;
   if (captured === NONE) return load(widget);
   const time = performance.now(), age = time - changed;
   if (captured !== wanted) {
@@ -407,6 +405,8 @@ const once = () => {
   if (told != url && state != DELAYED && !stale) {
     if (waits(time)) return again(100);
     if (state == LOADED) return widget.refresh();
+    // HubSpot would take the token of the first load, which may have expired.
+    if (taken != known.token) return reset(hs);
     widget.remove(); // of a load that never ends
     load(widget);
   }
@@ -442,7 +442,7 @@ const begin = safely(() => {
     else if (!d.querySelector(BOXES)) state = DELAYED;
     step();
   });
-  on("visibilitychange pageshow focus", attend);
+  on("focus pageshow visibilitychange", attend);
   arrive();
   new PerformanceObserver((list) => list.getEntries().map(safely(answered))).observe({ type: "resource" });
   // No visit: it comes while the next page is on its way. Not every browser has it.
