@@ -70,11 +70,9 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 	for _, option := range options {
 		option(c)
 	}
-	problems := cfg.problems()
-	if c.credential == nil {
-		problems = append(problems, errors.New("hubspot: no access token: set HUBSPOT_ACCESS_TOKEN, HUBSPOT_ACCESS_TOKEN_FILE or WithCredential"))
-	}
-	if err := errors.Join(problems...); err != nil {
+	errs := cfg.problems()
+	errs.check(c.credential != nil, "no access token: set HUBSPOT_ACCESS_TOKEN, HUBSPOT_ACCESS_TOKEN_FILE or WithCredential")
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	if c.http == nil {

@@ -87,10 +87,7 @@ type Config struct {
 // joined error, each naming its variable; a secret's value is never in it.
 func ConfigFromEnv() (Config, error) {
 	var cfg Config
-	var errs []error
-	if err := env.Parse(&cfg); err != nil {
-		errs = append(errs, envErrors(err)...)
-	}
+	errs := envProblems(env.Parse(&cfg))
 	if cfg.RenderBudget == 0 && os.Getenv("HUBSPOT_RENDER_BUDGET") != "" {
 		cfg.RenderBudget = time.Nanosecond
 	}
@@ -101,14 +98,10 @@ func ConfigFromEnv() (Config, error) {
 			errs = append(errs, fmt.Errorf("hubspot: HUBSPOT_ACCESS_TOKEN_FILE %w", err))
 		}
 	}
-	cfg.Region = cmp.Or(cfg.Region, regionOf(token))
+	cfg.Region = cmp.Or(cfg.Region, credential.Region(token))
 	errs = append(errs, cfg.problems()...)
-	if cfg.PortalID == "" && cfg.Chat != ChatOff {
-		errs = append(errs, errors.New("hubspot: HUBSPOT_PORTAL_ID is missing"))
-	}
-	if cfg.identifies() && cfg.AccessToken.IsZero() && cfg.AccessTokenFile == "" {
-		errs = append(errs, errors.New("hubspot: HUBSPOT_ACCESS_TOKEN (or HUBSPOT_ACCESS_TOKEN_FILE) is missing"))
-	}
+	errs.check(cfg.PortalID != "" || cfg.Chat == ChatOff, "HUBSPOT_PORTAL_ID is missing")
+	errs.check(!cfg.AccessToken.IsZero() || cfg.AccessTokenFile != "" || !cfg.identifies(), "HUBSPOT_ACCESS_TOKEN (or HUBSPOT_ACCESS_TOKEN_FILE) is missing")
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
 	}
@@ -142,7 +135,7 @@ func (c Config) identifies() bool { return c.Chat != ChatOff && c.Chat != ChatAn
 // withDefaults gives the fields that stand at zero their documented meaning, as
 // far as this package is concerned: RenderBudget is package middleware's.
 func (c Config) withDefaults() Config {
-	c.Region = cmp.Or(c.Region, regionOf(c.AccessToken.Reveal()), defaultRegion)
+	c.Region = cmp.Or(c.Region, credential.Region(c.AccessToken.Reveal()), defaultRegion)
 	c.APIURL = cmp.Or(strings.TrimSuffix(c.APIURL, "/"), defaultAPIURL)
 	c.APIVersion = cmp.Or(c.APIVersion, defaultAPIVersion)
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
@@ -151,7 +144,6 @@ func (c Config) withDefaults() Config {
 }
 
 var (
-	regions     = []string{"na1", "na2", "na3", "eu1", "ap1"}
 	chats       = []string{ChatOn, ChatOff, ChatAnonymous}
 	digits      = regexp.MustCompile(`^[0-9]{1,20}$`)
 	apiVersions = regexp.MustCompile(`^(v3|conversations-v3|20[0-9]{2}-(0[1-9]|1[0-2]))$`)
@@ -162,84 +154,74 @@ const (
 	maxTimeout      = flightLimit // a call that goes on after its flight serves nobody
 )
 
-// regionOf is the region that token names, if it is one that this package knows.
-func regionOf(token string) string {
-	if region := credential.Region(token); slices.Contains(regions, region) {
-		return region
-	}
-	return ""
-}
-
 // isStoreSecret reports whether s is as long as the seal of records needs it.
 func isStoreSecret(s Secret) bool { return len(strings.TrimSpace(s.Reveal())) >= minSecretLength }
 
-func (c Config) problems() (errs []error) {
-	check := func(ok bool, variable, problem string) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("hubspot: %s %s", variable, problem))
-		}
+// problems are what is wrong with a configuration, each naming what to change.
+type problems []error
+
+func (p *problems) check(ok bool, problem string) {
+	if !ok {
+		*p = append(*p, errors.New("hubspot: "+problem))
 	}
+}
+
+func (c Config) problems() (errs problems) {
 	d := c.withDefaults()
 	if !c.AccessToken.IsZero() {
 		token, err := credential.Clean(c.AccessToken.Reveal())
-		check(err == nil, "HUBSPOT_ACCESS_TOKEN", fmt.Sprint(err))
-		region := cmp.Or(regionOf(token), d.Region)
-		check(region == d.Region || !slices.Contains(regions, d.Region), "HUBSPOT_REGION", "is "+d.Region+", but the access token is of "+region)
+		errs.check(err == nil, fmt.Sprint("HUBSPOT_ACCESS_TOKEN ", err))
+		region := cmp.Or(credential.Region(token), d.Region)
+		errs.check(region == d.Region || !slices.Contains(credential.Regions, d.Region), "HUBSPOT_REGION is "+d.Region+", but the access token is of "+region)
 	}
-	check(c.AccessToken.IsZero() || c.AccessTokenFile == "", "HUBSPOT_ACCESS_TOKEN_FILE", "is set together with HUBSPOT_ACCESS_TOKEN: choose one")
-	check(c.PortalID == "" || digits.MatchString(c.PortalID), "HUBSPOT_PORTAL_ID", "has to be digits only (the Hub ID)")
-	check(slices.Contains(regions, d.Region), "HUBSPOT_REGION", "has to be one of "+strings.Join(regions, ", "))
-	check(isAPIURL(d.APIURL), "HUBSPOT_API_URL", "has to be an https URL without user, query or fragment (http only to loopback)")
-	check(apiVersions.MatchString(d.APIVersion), "HUBSPOT_API_VERSION", "has to be a version like 2026-03, v3 or conversations-v3")
-	check(c.Timeout >= 0 && c.Timeout <= maxTimeout, "HUBSPOT_TIMEOUT", "has to be from 0 to 10s")
-	check(c.RenderBudget >= 0, "HUBSPOT_RENDER_BUDGET", "must not be negative")
-	check(c.LoaderURL == "" || isLoaderURL(c.LoaderURL), "HUBSPOT_LOADER_URL", "has to be an http or https URL without user, query or fragment")
-	check(slices.Contains(chats, d.Chat), "HUBSPOT_CHAT", "has to be one of "+strings.Join(chats, ", "))
-	check(c.StoreSecret.IsZero() || isStoreSecret(c.StoreSecret), "HUBSPOT_STORE_SECRET", "has to have at least 32 characters")
+	errs.check(c.AccessToken.IsZero() || c.AccessTokenFile == "", "HUBSPOT_ACCESS_TOKEN_FILE is set together with HUBSPOT_ACCESS_TOKEN: choose one")
+	errs.check(c.PortalID == "" || digits.MatchString(c.PortalID), "HUBSPOT_PORTAL_ID has to be digits only (the Hub ID)")
+	errs.check(slices.Contains(credential.Regions, d.Region), "HUBSPOT_REGION has to be one of "+strings.Join(credential.Regions, ", "))
+	errs.check(isAPIURL(d.APIURL), "HUBSPOT_API_URL has to be an https URL without user, query or fragment (http only to loopback)")
+	errs.check(apiVersions.MatchString(d.APIVersion), "HUBSPOT_API_VERSION has to be a version like 2026-03, v3 or conversations-v3")
+	errs.check(c.Timeout >= 0 && c.Timeout <= maxTimeout, "HUBSPOT_TIMEOUT has to be from 0 to 10s")
+	errs.check(c.RenderBudget >= 0, "HUBSPOT_RENDER_BUDGET must not be negative")
+	errs.check(c.LoaderURL == "" || isLoaderURL(c.LoaderURL), "HUBSPOT_LOADER_URL has to be an http or https URL without user, query or fragment")
+	errs.check(slices.Contains(chats, d.Chat), "HUBSPOT_CHAT has to be one of "+strings.Join(chats, ", "))
+	errs.check(c.StoreSecret.IsZero() || isStoreSecret(c.StoreSecret), "HUBSPOT_STORE_SECRET has to have at least 32 characters")
 	return errs
 }
 
+// The credential travels in a header: in the clear only within this machine.
 func isAPIURL(s string) bool {
-	u, ok := plainURL(s)
-	// The credential travels in a header: in the clear only within this machine.
-	return ok && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
+	u := plainURL(s)
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 func isLoaderURL(s string) bool {
-	u, ok := plainURL(s)
-	return ok && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "")
+	u := plainURL(s)
+	return u.Host != "" && slices.Contains([]string{"https", "http", ""}, u.Scheme)
 }
 
-// plainURL is s without user, query and fragment, even empty ones.
-func plainURL(s string) (*url.URL, bool) {
+// plainURL is s, if it names a host and has no user, query or fragment, not even
+// an empty one; or else the empty URL.
+func plainURL(s string) *url.URL {
 	u, err := url.Parse(s)
-	return u, err == nil && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(s, "?#")
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(s, "?#") {
+		return &url.URL{}
+	}
+	return u
 }
 
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// envErrors translates env's errors, which name Go's fields and may quote
+// envProblems translates env's error, which names Go's fields and may quote
 // values, into ones that name variables and quote nothing.
-func envErrors(err error) (errs []error) {
+func envProblems(err error) (errs problems) {
 	var all env.AggregateError
-	if !errors.As(err, &all) {
-		return []error{errors.New("hubspot: the HUBSPOT_ variables cannot be read")}
-	}
-	for _, e := range all.Errors {
+	errors.As(err, &all)
+	forms := map[reflect.Kind]string{reflect.Bool: "true or false", reflect.Int64: "a duration such as 300ms or 3s"}
+	for _, err := range all.Errors {
 		var parse env.ParseError
-		if !errors.As(e, &parse) {
-			errs = append(errs, errors.New("hubspot: the HUBSPOT_ variables cannot be read"))
-			continue
+		if errors.As(err, &parse) {
+			field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+			errs.check(false, field.Tag.Get("env")+" has to be "+forms[field.Type.Kind()])
 		}
-		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
-		form := "a duration such as 300ms or 3s"
-		if field.Type.Kind() == reflect.Bool {
-			form = "true or false"
-		}
-		errs = append(errs, fmt.Errorf("hubspot: %s has to be %s", field.Tag.Get("env"), form))
 	}
+	errs.check(err == nil || len(errs) > 0, "the HUBSPOT_ variables cannot be read")
 	return errs
 }

@@ -84,20 +84,15 @@ type Tokens struct {
 // NewTokens puts a Tokens in front of creator. Every problem with cfg comes in
 // one joined error.
 func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
-	var errs []error
-	check := func(ok bool, problem string) {
-		if !ok {
-			errs = append(errs, errors.New("hubspot: TokensConfig: "+problem))
-		}
-	}
-	check(creator != nil, "there is no Creator")
-	check(cfg.MaxVisitors >= 0, "MaxVisitors is negative")
-	check(cfg.Margin >= 0 && cfg.Margin < tokenLife/2, "Margin is negative or more than half of a token's 12 hours")
-	check(cfg.CallsPerSecond >= 0, "CallsPerSecond is negative")
-	check(cfg.Burst >= 0, "Burst is negative")
-	check(cfg.Store == nil || cfg.Account != "", "a Store needs an Account (HUBSPOT_PORTAL_ID): another account's tokens are of no use")
-	check(cfg.Store == nil || !cfg.StoreSecret.IsZero(), "a Store needs a StoreSecret (HUBSPOT_STORE_SECRET)")
-	check(cfg.StoreSecret.IsZero() || isStoreSecret(cfg.StoreSecret), "StoreSecret (HUBSPOT_STORE_SECRET) has less than 32 characters")
+	var errs problems
+	errs.check(creator != nil, "TokensConfig: there is no Creator")
+	errs.check(cfg.MaxVisitors >= 0, "TokensConfig: MaxVisitors is negative")
+	errs.check(cfg.Margin >= 0 && cfg.Margin < tokenLife/2, "TokensConfig: Margin is negative or more than half of a token's 12 hours")
+	errs.check(cfg.CallsPerSecond >= 0, "TokensConfig: CallsPerSecond is negative")
+	errs.check(cfg.Burst >= 0, "TokensConfig: Burst is negative")
+	errs.check(cfg.Store == nil || cfg.Account != "", "TokensConfig: a Store needs an Account (HUBSPOT_PORTAL_ID): another account's tokens are of no use")
+	errs.check(cfg.Store == nil || !cfg.StoreSecret.IsZero(), "TokensConfig: a Store needs a StoreSecret (HUBSPOT_STORE_SECRET)")
+	errs.check(cfg.StoreSecret.IsZero() || isStoreSecret(cfg.StoreSecret), "TokensConfig: StoreSecret (HUBSPOT_STORE_SECRET) has less than 32 characters")
 	// Without a shared secret the names in logs only have to tell visitors apart.
 	sealer, err := seal.New([]byte(cmp.Or(cfg.StoreSecret.Reveal(), rand.Text()+rand.Text())))
 	if err := errors.Join(append(errs, err)...); err != nil {

@@ -47,13 +47,16 @@ func Read(file string) (string, error) {
 	return token, nil
 }
 
-var privateApp = regexp.MustCompile(`^pat-([a-z]+[0-9]+)-`)
+// Regions are HubSpot's data centres.
+var Regions = []string{"na1", "na2", "na3", "eu1", "ap1"}
 
-// Region is the data centre that a private app's access token names, such as
-// eu1; "" where token names none.
+// Region is the one of them that a private app's access token names; "" where
+// token names none.
 func Region(token string) string {
-	if match := privateApp.FindStringSubmatch(strings.TrimSpace(token)); match != nil {
-		return match[1]
+	for _, region := range Regions {
+		if strings.HasPrefix(strings.TrimSpace(token), "pat-"+region+"-") {
+			return region
+		}
 	}
 	return ""
 }

@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 )
 
 // Sealer names and seals with keys derived from one secret. It may be used
@@ -21,19 +20,14 @@ type Sealer struct {
 	aead    cipher.AEAD
 }
 
-// New derives the keys. secret should have at least 32 bytes of a random string.
+// New derives the keys. secret should have at least 32 bytes of a random string:
+// one under 14 is an error where only FIPS 140 is allowed.
 func New(secret []byte) (*Sealer, error) {
 	nameKey, err1 := hkdf.Key(sha256.New, secret, nil, "hubspot-visitor name", 32)
 	recordKey, err2 := hkdf.Key(sha256.New, secret, nil, "hubspot-visitor record", 32)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	block, err1 := aes.NewCipher(recordKey)
-	if err1 != nil {
-		return nil, fmt.Errorf("seal: %w", err1)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	return &Sealer{nameKey, aead}, err
+	block, err3 := aes.NewCipher(recordKey)
+	aead, err4 := cipher.NewGCMWithRandomNonce(block)
+	return &Sealer{nameKey, aead}, errors.Join(err1, err2, err3, err4)
 }
 
 // Name is an HMAC-SHA-256 of s in hexadecimal: the same for the same s and
@@ -53,7 +47,7 @@ func (s *Sealer) Seal(name string, record []byte) []byte {
 func (s *Sealer) Open(name string, sealed []byte) ([]byte, error) {
 	record, err := s.aead.Open(nil, nil, sealed, []byte(name))
 	if err != nil {
-		return nil, fmt.Errorf("seal: the record is damaged or not for this key")
+		return nil, errors.New("seal: the record is damaged or not for this key")
 	}
 	return record, nil
 }
