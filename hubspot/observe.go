@@ -132,12 +132,12 @@ func (o *observer) called(e Event, said verdict, closed bool) {
 	o.note(e, counters[said.class], level, said.advice+"; visitors without a token chat anonymously")
 }
 
-func (o *observer) gateChanged(open bool) {
-	if open {
+func (o *observer) gateChanged(closed bool) {
+	if closed {
+		o.note(Event{Kind: EventGateClosed}, &o.stats.GateClosed, slog.LevelDebug, "HubSpot is left alone for a while")
+	} else {
 		o.note(Event{Kind: EventGateOpened}, &o.stats.GateOpened, slog.LevelDebug, "HubSpot is asked again")
-		return
 	}
-	o.note(Event{Kind: EventGateClosed}, &o.stats.GateClosed, slog.LevelDebug, "HubSpot is left alone for a while")
 }
 
 func (o *observer) storeFailed(key string, err error) {

@@ -85,7 +85,10 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 	if !got.verdict.asked { // it did not return
 		got.verdict = conclude(err, nil)
 	}
-	closed := pass.Leave(got.verdict.account)
+	closed, changed := pass.Leave(got.verdict.account)
+	if changed {
+		p.gateChanged(closed)
+	}
 	var panicked *flight.PanicError
 	if errors.As(err, &panicked) {
 		p.log.Seldom(ctx, slog.LevelError, "panic", "hubspot: the Creator panicked", slog.String("panic", panicked.Error()), slog.String("stack", string(panicked.Stack)))

@@ -66,7 +66,7 @@ func (s Secret) Reveal() string { return s.get() }
 // IsZero reports whether s is none.
 func (s Secret) IsZero() bool { return s.hidden == nil }
 
-// Equal reports whether s and other are the same credential.
+// Equal reports whether s and other are the same credential; go-cmp uses it, too.
 func (s Secret) Equal(other Secret) bool { return s.get() == other.get() }
 
 // UnmarshalText makes s the Secret of text, as an environment variable has it.

@@ -35,8 +35,7 @@ const (
 	storeRest        = 5 * time.Second
 )
 
-// sharedStore guards a Store: time limits, seal, and a rest after failures. A nil
-// one is empty.
+// sharedStore guards a Store: time limits, seal, and a rest after failures.
 type sharedStore struct {
 	store  Store
 	sealer *seal.Sealer
@@ -59,7 +58,7 @@ const storePrefix = "hubspot-visitor:token:"
 // get is the token under name; the zero Token means there is none. A record that
 // is damaged, altered or another key's is an error.
 func (s *sharedStore) get(ctx context.Context, name string) (Token, error) {
-	if s == nil || s.resting() {
+	if s.resting() {
 		return Token{}, nil
 	}
 	sealed, err := counted(ctx, s, storeReadLimit, func(ctx context.Context) ([]byte, error) {

@@ -113,7 +113,7 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 		protection: &protection{
 			creator:  creator,
 			lives:    lives,
-			gate:     gate.New(cmp.Or(cfg.CallsPerSecond, 10), cmp.Or(cfg.Burst, 50), o.gateChanged),
+			gate:     gate.New(cmp.Or(cfg.CallsPerSecond, 10), cmp.Or(cfg.Burst, 50)),
 			refusals: tokencache.New(limit, (*refusal).over),
 			observer: o,
 		},
@@ -203,9 +203,7 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, s
 		return Token{}, err
 	}
 	if t.cache.Add(key, t.lives.entry(token), generation) && t.store != nil {
-		go flight.Guard(context.Background(), func(ctx context.Context) (struct{}, error) { // nobody waits for it
-			return struct{}{}, t.share(ctx, key, token, generation)
-		})
+		go t.share(key, token, generation) // nobody waits for it
 	}
 	return token, nil
 }
@@ -231,8 +229,8 @@ func (t *Tokens) shared(ctx context.Context, key, email string, least freshness)
 }
 
 // share puts a new token into the Store.
-func (t *Tokens) share(ctx context.Context, key string, token Token, generation uint32) error {
-	name := t.name(key)
+func (t *Tokens) share(key string, token Token, generation uint32) {
+	ctx, name := context.Background(), t.name(key)
 	e := t.lives.entry(token)
 	err := t.store.set(ctx, name, token, e.left(t.lives.instant(time.Now())))
 	// An Invalidate since then may have deleted before this wrote, and a write
@@ -243,7 +241,6 @@ func (t *Tokens) share(ctx context.Context, key string, token Token, generation 
 	if err != nil {
 		t.storeFailed(key, err)
 	}
-	return err
 }
 
 // Invalidate forgets v's token, in memory and in the Store: at log-out, after a

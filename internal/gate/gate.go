@@ -33,8 +33,7 @@ const (
 
 // Gate may be used concurrently.
 type Gate struct {
-	limiter  *rate.Limiter
-	onChange func(open bool) // called without mu: it may be the application's code
+	limiter *rate.Limiter
 
 	mu          sync.Mutex
 	closed      bool
@@ -46,9 +45,8 @@ type Gate struct {
 }
 
 // New is an open gate that lets perSecond calls pass, burst of them at once.
-// onChange hears when it closes and opens; it must be quick.
-func New(perSecond float64, burst int, onChange func(open bool)) *Gate {
-	return &Gate{limiter: rate.NewLimiter(rate.Limit(perSecond), burst), onChange: onChange}
+func New(perSecond float64, burst int) *Gate {
+	return &Gate{limiter: rate.NewLimiter(rate.Limit(perSecond), burst)}
 }
 
 // Outcome is what a call that passed has to say about the account.
@@ -120,20 +118,12 @@ func (g *Gate) closedFor(who string) error {
 }
 
 // Leave ends a pass with what the call told. It reports whether the gate is
-// closed now.
-func (p *Pass) Leave(o Outcome) (closed bool) {
-	was, closed := p.gate.conclude(p, o)
-	if was != closed {
-		p.gate.onChange(!closed)
-	}
-	return closed
-}
-
-// conclude reports whether the gate was closed and is.
-func (g *Gate) conclude(p *Pass, o Outcome) (was, is bool) {
+// closed now, and whether this call closed or opened it.
+func (p *Pass) Leave(o Outcome) (closed, changed bool) {
+	g := p.gate
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	was = g.closed
+	was := g.closed
 	g.trial = g.trial && !p.trial
 	switch o.Sign {
 	case Well:
@@ -155,7 +145,7 @@ func (g *Gate) conclude(p *Pass, o Outcome) (was, is bool) {
 	case Close:
 		g.close(o)
 	}
-	return was, g.closed
+	return g.closed, g.closed != was
 }
 
 // count is how many met trouble in a row, who included.

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errWhy = errors.New("why")
 
-// recorded is a gate and what its onChange heard.
+// recorded is a gate and how it changed.
 type recorded struct {
 	*gate.Gate
 	mu      sync.Mutex
@@ -28,13 +28,21 @@ type recorded struct {
 }
 
 func newGate(perSecond float64, burst int) *recorded {
-	r := &recorded{}
-	r.Gate = gate.New(perSecond, burst, func(open bool) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.changes = append(r.changes, open)
-	})
-	return r
+	return &recorded{Gate: gate.New(perSecond, burst)}
+}
+
+// pass is one of a recorded gate.
+type pass struct {
+	*gate.Pass
+	of *recorded
+}
+
+func (p pass) Leave(o gate.Outcome) {
+	if closed, changed := p.Pass.Leave(o); changed {
+		p.of.mu.Lock()
+		defer p.of.mu.Unlock()
+		p.of.changes = append(p.of.changes, !closed)
+	}
 }
 
 func (r *recorded) heard(t *testing.T, want ...bool) {
@@ -47,18 +55,18 @@ func (r *recorded) heard(t *testing.T, want ...bool) {
 }
 
 // enter is enterAs for somebody new each time.
-func enter(t *testing.T, g *recorded) *gate.Pass {
+func enter(t *testing.T, g *recorded) pass {
 	t.Helper()
 	return enterAs(t, g, rand.Text())
 }
 
-func enterAs(t *testing.T, g *recorded, who string) *gate.Pass {
+func enterAs(t *testing.T, g *recorded, who string) pass {
 	t.Helper()
-	pass, err := g.Enter(t.Context(), who, time.Now().Add(time.Minute))
+	p, err := g.Enter(t.Context(), who, time.Now().Add(time.Minute))
 	if err != nil {
 		t.Fatalf("Enter: %v", err)
 	}
-	return pass
+	return pass{p, g}
 }
 
 func refused(t *testing.T, g *recorded, want error) {
