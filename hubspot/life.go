@@ -24,6 +24,8 @@ func (l lives) instant(t time.Time) instant {
 	return instant{time.Duration(t.UnixNano()), t.Sub(l.epoch)}
 }
 
+func (l lives) now() instant { return l.instant(time.Now()) }
+
 // entry is a token in memory with all that a page view wants to know of it, small
 // enough to lie on one cache line with its key. Ages are in seconds.
 type entry struct {

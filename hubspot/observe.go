@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
@@ -42,9 +41,7 @@ type Event struct {
 
 // Stats counts what a [Tokens] did since it was made.
 type Stats struct {
-	Hits   int64 // tokens served from memory
-	Misses int64 // requests for which memory had no token
-
+	Misses        int64 // requests for which memory had no token; all others were served from there
 	Minted        int64 // tokens that HubSpot made, renewals included
 	Renewals      int64 // of these, to follow one that ages
 	FailedVisitor int64 // calls refused because of the visitor
@@ -55,9 +52,10 @@ type Stats struct {
 	GateClosed    int64 // how often the account was left alone
 	GateOpened    int64 // and served again
 
-	StoreHits, StoreMisses, StoreErrors int64
-	Evictions                           int64 // tokens put out of memory for want of room
-	Entries                             int   // tokens in memory now
+	StoreHits   int64 // tokens of other replicas, taken from the Store
+	StoreErrors int64 // calls of the Store that failed, and bad records
+	Evictions   int64 // tokens put out of memory for want of room
+	Entries     int   // tokens in memory now
 }
 
 // Stats is a reading of the counters. They are read one after the other.
@@ -65,7 +63,6 @@ func (t *Tokens) Stats() Stats {
 	t.mu.Lock()
 	stats := t.stats
 	t.mu.Unlock()
-	stats.Hits = t.cache.Found() - t.notServed.Load()
 	stats.Evictions, stats.Entries = t.cache.Evictions(), t.cache.Len()
 	return stats
 }
@@ -76,8 +73,6 @@ type observer struct {
 	log      *seldom.Logger
 	callback func(Event)
 	name     func(key string) string // what a visitor is called outside of this process
-
-	notServed atomic.Int64 // of what was found in memory, which the cache counts
 
 	mu    sync.Mutex
 	stats Stats // but for what the cache counts

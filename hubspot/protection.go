@@ -77,7 +77,7 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 		case token.Email() != v.Email, token.Reveal() == "":
 			// A mistake of an adapter's must not become somebody else's chat.
 			err = fmt.Errorf("%w: the Creator's token is empty or for another visitor", ErrUnavailable)
-		case e.freshness(p.lives.instant(time.Now())) == spent:
+		case e.freshness(p.lives.now()) == spent:
 			err = fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 		}
 		return result{Token{opaque: token.opaque}, conclude(err, token.limit)}, err

@@ -108,7 +108,7 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	lives := lives{cmp.Or(cfg.Margin, 30*time.Minute), time.Now()}
 	t := &Tokens{
 		lives:   lives,
-		cache:   tokencache.New(limit, func(e *entry) bool { return e.freshness(lives.instant(time.Now())) == spent }),
+		cache:   tokencache.New(limit, func(e *entry) bool { return e.freshness(lives.now()) == spent }),
 		flights: new(flight.Group[Token]),
 		protection: &protection{
 			creator:  creator,
@@ -143,19 +143,16 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 	if !v.EmailVerified {
 		return Token{}, ErrUnverifiedEmail
 	}
-	key, now := v.key(), t.lives.instant(time.Now())
+	key, now := v.key(), t.lives.now()
 	old, state := t.cache.Get(key), spent
 	if old != nil {
 		state = old.freshness(now)
 	}
 	if state == fresh || state == aging && !old.claimRenewal(now) {
-		return old.token(), nil // which the cache has counted
+		return old.token(), nil
 	}
 	if state == spent {
 		t.count(&t.stats.Misses)
-		if old != nil {
-			t.notServed.Add(1)
-		}
 		// Keys in memory have passed Validate, others must before they go anywhere.
 		if err := v.Validate(); err != nil {
 			return Token{}, err
@@ -184,11 +181,8 @@ func (t *Tokens) begin(key string, v Visitor, old *entry, state freshness) fligh
 // a new one from HubSpot.
 func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, state freshness, generation uint32) (Token, error) {
 	// Another flight may have landed between this caller's look and its flight.
-	if e := t.cache.Get(key); e != nil {
-		t.notServed.Add(1) // to nobody: no page view
-		if e != old && e.freshness(t.lives.instant(time.Now())) == fresh {
-			return e.token(), nil
-		}
+	if e := t.cache.Get(key); e != nil && e != old && e.freshness(t.lives.now()) == fresh {
+		return e.token(), nil
 	}
 	kind, least := EventMinted, aging
 	if state == aging {
@@ -219,12 +213,10 @@ func (t *Tokens) shared(ctx context.Context, key, email string, least freshness)
 		return e, false
 	}
 	e = t.lives.entry(token)
-	ok = token.Email() == email && e.freshness(t.lives.instant(time.Now())) >= least
-	counter := &t.stats.StoreMisses
+	ok = token.Email() == email && e.freshness(t.lives.now()) >= least
 	if ok {
-		counter = &t.stats.StoreHits
+		t.count(&t.stats.StoreHits)
 	}
-	t.count(counter)
 	return e, ok
 }
 
@@ -232,7 +224,7 @@ func (t *Tokens) shared(ctx context.Context, key, email string, least freshness)
 func (t *Tokens) share(key string, token Token, generation uint32) {
 	ctx, name := context.Background(), t.name(key)
 	e := t.lives.entry(token)
-	err := t.store.set(ctx, name, token, e.left(t.lives.instant(time.Now())))
+	err := t.store.set(ctx, name, token, e.left(t.lives.now()))
 	// An Invalidate since then may have deleted before this wrote, and a write
 	// that was too late for its limit may have been done all the same.
 	if t.cache.Generation(key) != generation {

@@ -40,7 +40,6 @@ type Cache[V any] struct {
 type shard[V any] struct {
 	items *gocache.Cache
 	limit int
-	found atomic.Int64
 
 	mu     sync.Mutex
 	circle []*node[V]
@@ -85,7 +84,6 @@ func (c *Cache[V]) Get(key string) *V {
 	if !ok {
 		return nil
 	}
-	s.found.Add(1)
 	n := item.(*node[V])
 	if atomic.LoadUint32(&n.asked) == 0 { // written once a round, so that readers share the line
 		atomic.StoreUint32(&n.asked, 1)
@@ -178,15 +176,6 @@ func (c *Cache[V]) Delete(key string) {
 func (c *Cache[V]) Len() (total int) {
 	for i := range c.shards {
 		total += c.shards[i].items.ItemCount()
-	}
-	return total
-}
-
-// Found counts what Get found. It is counted by shard, so that readers do not
-// meet.
-func (c *Cache[V]) Found() (total int64) {
-	for i := range c.shards {
-		total += c.shards[i].found.Load()
 	}
 	return total
 }
