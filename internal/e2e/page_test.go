@@ -543,9 +543,9 @@ func TestStrictContentSecurityPolicy(t *testing.T) {
 	})
 }
 
-// TestRunTime prints what the chat costs a page before HubSpot's own scripts
+// TestRunTimeProof prints what the chat costs a page before HubSpot's own scripts
 // come: from the element in front of it to the one behind it.
-func TestRunTime(t *testing.T) {
+func TestRunTimeProof(t *testing.T) {
 	onlyAsProof(t, "it loads 200 pages, one after the other")
 	const loads = 100
 	var chat atomic.Bool
