@@ -40,7 +40,7 @@ var scheduleFiles embed.FS
 // How many schedules are played by every test, and how many with PROOF=1.
 const (
 	schedulesInTest  = 500
-	schedulesInProof = 20_000
+	schedulesInProof = 2_000
 	schedulesAtOnce  = 50 // between two looks at the clock
 
 	// So many find every damage.

@@ -38,9 +38,8 @@ export class Rules {
   #excuse = -Infinity;   // when the application last called HubSpot or took the chat out
   #ownCall = -Infinity;
   #expected = null;      // the page that a sign-in or sign-out leads to: {visitor, at}
-  // The application ended HubSpot's widget while its chat was still to come. A chat
-  // that comes then is the right visitor's, but may have been chosen for an earlier
-  // page; and none may come before the next document.
+  // The application ended HubSpot's widget while the chat was still to come. The one
+  // that comes is the right visitor's; it may have been chosen for an earlier page.
   #midway = false;
   #uncertain;            // the endpoint is not to be relied on in this schedule
 
@@ -106,8 +105,7 @@ export class Rules {
 
   ownCall(call) {
     this.#excuse = this.#ownCall = this.world.clock.now;
-    const asked = this.#requests.at(-1)?.at;
-    if (call === "clear" && (this.#loadedAt < asked || this.world.clock.now - asked <= THROTTLE)) this.#midway = true;
+    if (call === "clear" && this.#loadedAt < this.#requests.at(-1)?.at) this.#midway = true;
   }
 
   takenOut() { this.#excuse = this.world.clock.now; }
@@ -190,7 +188,6 @@ export class Rules {
     else if (!allowed.includes(last.visitor)) this.breaks("end", `HubSpot was last asked for ${last.visitor}, and it is ${truth}`);
     else if (last.url !== tab.url.pathname && !this.#midway) this.breaks("end", `HubSpot was last told of ${last.url}, and it is ${tab.url.pathname}`);
     else if (chats.length > 1) this.breaks("end", `chats: ${seen}`);
-    else if (this.#midway && chats.length === 0) return;
     else if (last.status === 200) {
       const [chat] = visible;
       if (!chat || !chat.loaded || !allowed.includes(chat.visitor)) this.breaks("end", `chat: ${seen}, and it is ${truth}`);

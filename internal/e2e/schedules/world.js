@@ -35,7 +35,7 @@ const SAMPLE = `{
 
 export const BACKEND = {
   ok: { after: 60, status: 200 }, slow: { after: 2500, status: 200 }, hide: { after: 60, status: 200, hide: true },
-  204: { after: 60, status: 204 }, 404: { after: 60, status: 404 }, endless: { after: 40000, status: 200 }, 500: { after: 60, status: 500 }, slow500: { after: 2500, status: 500 },
+  204: { after: 60, status: 204 }, 404: { after: 60, status: 404 }, 500: { after: 60, status: 500 }, slow500: { after: 2500, status: 500 },
   cut: { after: 500, status: 0 },
 };
 
@@ -198,7 +198,7 @@ export class World {
   #sign({ who, tab, then, takes }) {
     // Whom the page cannot have heard of is no change for it; and the answer to a
     // question that is under way counts as if somebody had looked.
-    const changes = this.rules.truth !== who && this.rules.aware && this.clock.now >= this.#askedUntil;
+    const changes = this.marked !== who && this.rules.aware && this.clock.now >= this.#askedUntil;
     this.session = who;
     if (this.marked !== NOBODY && this.marked !== who) {
       for (const name of ["messagesUtk", "hs-messages-is-open", "hs-messages-hide-welcome-message"]) this.tab.setCookie(name + "=;max-age=0");
