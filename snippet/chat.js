@@ -60,7 +60,7 @@ const marker = () => (safely(() => d.cookie.match("hubspot_visitor_" + part.port
 // the back button. The first rule that matches counts.
 const who = () => {
   const present = marker(), claim = part[NAME];
-  if (seen !== present) asked = answer = UNKNOWN;
+  if (seen != present) asked = answer = UNKNOWN;
   seen = present;
   if (known.visitor != present && known.visitor != answer) known = {};
   if (claim == "-") return NOBODY;
@@ -112,12 +112,6 @@ const write = () => {
   w.hsConversationsSettings = { ...w.hsConversationsSettings, ...settings, identificationEmail: email, identificationToken: token };
 };
 
-// holder is the visitor whom the settings identify.
-const holder = () => {
-  const token = (w.hsConversationsSettings || {}).identificationToken;
-  return !token ? NOBODY : known.token == token ? known.visitor : STRANGER;
-};
-
 // ---- Page parts
 
 let url; // of the newest page
@@ -136,7 +130,7 @@ const read = (element) => {
     // The server writes quotation marks within strings as \u0022.
     if (token) text.data = text.data.replace(/(Email|Token)":"[^"]*/g, '$1":"');
   }
-  if (element[NAME] === claim && !token) return;
+  if (element[NAME] == claim && !token) return;
   element[NAME] = claim;
   // HubSpot's code is one portal's.
   if (part.portal && part.portal != portal) return reload(portal);
@@ -201,7 +195,9 @@ const calls = {
     state = PENDING;
   },
   refresh: (time) => {
-    called = refreshing = time;
+    called = time;
+    if (state % LOADED) return; // pending or delayed: HubSpot does nothing
+    refreshing = time;
     told = url;
   },
   remove: () => {
@@ -212,9 +208,10 @@ const calls = {
 // adopt takes over an API object: somebody loaded or reset, or the loader has come.
 const adopt = (hs) => {
   const { widget } = hs, time = performance.now();
+  // Pending or delayed (between IDLE and LOADED), a chat is still to come.
   // An embed's start makes the stub the real API, which is loading: it is a reset if
   // it is not. Ours is one from a settled state, and captures nothing first.
-  const out = captured !== NONE && (state == PENDING || state == DELAYED ? !box || captured !== wanted : captured !== wanted && waits(time));
+  const out = captured !== NONE && (state % LOADED ? !box || captured !== wanted : captured !== wanted && waits(time));
   shell = hs;
   told = url;
   // Ready callbacks of others load, too, before their calls can be noted.
@@ -224,7 +221,9 @@ const adopt = (hs) => {
   drained = loaded;
   state = loaded ? LOADED : pending ? PENDING : IDLE;
   stale = stale || !state && out;
-  const visitor = state ? holder() : NONE;
+  // Whom the settings identify is whom it has.
+  const { identificationToken: token } = w.hsConversationsSettings || {};
+  const visitor = !state ? NONE : !token ? NOBODY : known.token == token ? known.visitor : STRANGER;
   // Two chats may come then, and the wrong one first.
   captured = !stale ? visitor : visitor && visitor != captured ? STRANGER : captured;
   if (!state && box) box = box.remove(); // the former object's
@@ -235,7 +234,7 @@ const adopt = (hs) => {
       // built on: no step is taken there.
       const outer = busy;
       busy = 1;
-      log(name, wanted);
+      log(name);
       calls[name](performance.now());
       try {
         return call.apply(widget, args);
@@ -250,7 +249,7 @@ const adopt = (hs) => {
 };
 
 // waits is whether what the shell has begun may not be over.
-const waits = (time) => state == PENDING && time - called < 25e3 || time - refreshing < 25e3 || time - called < 1100;
+const waits = (time) => time - (state == PENDING ? called : refreshing) < 25e3 || time - called < 1100;
 
 // settled is for the container's iframe when it has loaded.
 const settled = () => {
@@ -372,8 +371,8 @@ const once = () => {
   // since others may replace the array. HubSpot ignores what is none.
   if (!Array.isArray(w.hsConversationsOnReady)) w.hsConversationsOnReady = [];
   if (!w.hsConversationsOnReady.includes(step)) w.hsConversationsOnReady.unshift(step);
-  // Where the array was replaced nobody calls: for a minute.
-  if (!hs) return tries++ < 99 && again(500);
+  // Where the array was replaced nobody calls: for two minutes.
+  if (!hs) return tries++ < 99 && again(1100);
   // HubSpot's own script element: without it a reset throws, and HubSpot's loader
   // adds another. In the body it would go with the page.
   loader = d.querySelector("#hubspot-messages-loader") || loader;
@@ -399,7 +398,7 @@ const once = () => {
     // The next page may be on its way: a reset now would ask HubSpot for nothing, a
     // reload would cut it off.
     if (!visited && age < patience) return again(patience - age);
-    return unsettled ? reload(wanted) : waits(time) ? again(100) : reset(hs);
+    return unsettled ? reload(wanted) : state == PENDING || refreshing || waits(time) ? again(100) : reset(hs);
   }
   // HubSpot chooses the chat by page. A delayed one's container will tell.
   if (told != url && state != DELAYED && !stale) {
@@ -434,7 +433,7 @@ const begin = safely(() => {
   // HubSpot puts its scripts before the document's first: in the body they would go
   // with the next page, and run again.
   if (!d.querySelector("head script")) d.head.append(d.createElement("script"));
-  on("turbo:render htmx:afterSettle htmx:after:settle", arrive);
+  on("htmx:afterSettle htmx:after:settle turbo:render", arrive);
   // HubSpot says what the backend answered, at once.
   on("hubspot:messages:initialized", ({ messageWillRender }) => {
     // HubSpot stays pending where there is no chat, until it is removed.

@@ -38,8 +38,9 @@ export class Rules {
   #excuse = -Infinity;   // when the application last called HubSpot or took the chat out
   #ownCall = -Infinity;
   #expected = null;      // the page that a sign-in or sign-out leads to: {visitor, at}
-  // The application ended HubSpot's widget while the chat was still to come. The one
-  // that comes is the right visitor's; it may have been chosen for an earlier page.
+  // The application ended HubSpot's widget while its chat was still to come. A chat
+  // that comes then is the right visitor's, but may have been chosen for an earlier
+  // page; and none may come before the next document.
   #midway = false;
   #uncertain;            // the endpoint is not to be relied on in this schedule
 
@@ -105,7 +106,8 @@ export class Rules {
 
   ownCall(call) {
     this.#excuse = this.#ownCall = this.world.clock.now;
-    if (call === "clear" && this.#loadedAt < this.#requests.at(-1)?.at) this.#midway = true;
+    const asked = this.#requests.at(-1)?.at;
+    if (call === "clear" && (this.#loadedAt < asked || this.world.clock.now - asked <= THROTTLE)) this.#midway = true;
   }
 
   takenOut() { this.#excuse = this.world.clock.now; }
@@ -139,6 +141,8 @@ export class Rules {
 
   iframeTold(iframe, visitor, type) {
     const owner = this.visitorOf(iframe);
+    // Whoever ends the widget midway and loads at once speaks to what comes of the end.
+    if (this.#midway && this.#ownCall === this.world.clock.now) return;
     if (owner !== undefined && visitor !== owner) this.breaks("told", `the chat of ${owner} about ${visitor} (${type})`);
   }
 
@@ -188,11 +192,14 @@ export class Rules {
     else if (!allowed.includes(last.visitor)) this.breaks("end", `HubSpot was last asked for ${last.visitor}, and it is ${truth}`);
     else if (last.url !== tab.url.pathname && !this.#midway) this.breaks("end", `HubSpot was last told of ${last.url}, and it is ${tab.url.pathname}`);
     else if (chats.length > 1) this.breaks("end", `chats: ${seen}`);
+    else if (this.#midway && chats.length === 0) return;
     else if (last.status === 200) {
       const [chat] = visible;
       if (!chat || !chat.loaded || !allowed.includes(chat.visitor)) this.breaks("end", `chat: ${seen}, and it is ${truth}`);
     } else if (last.status === "hide" || last.status === 204 || last.status === 404) {
-      if (visible.length > 0) this.breaks("end", `chat: ${seen}, and there shall be none on ${last.url}`);
+      // Unless an earlier question was answered later.
+      const overtaken = this.#requests.some((r) => r !== last && r.answered > last.at);
+      if (visible.length > 0 && !overtaken) this.breaks("end", `chat: ${seen}, and there shall be none on ${last.url}`);
     }
   }
 }

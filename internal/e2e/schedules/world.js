@@ -35,7 +35,7 @@ const SAMPLE = `{
 
 export const BACKEND = {
   ok: { after: 60, status: 200 }, slow: { after: 2500, status: 200 }, hide: { after: 60, status: 200, hide: true },
-  204: { after: 60, status: 204 }, 404: { after: 60, status: 404 }, 500: { after: 60, status: 500 }, slow500: { after: 2500, status: 500 },
+  204: { after: 60, status: 204 }, 404: { after: 60, status: 404 }, endless: { after: 40000, status: 200 }, dead: { after: Infinity, status: 0 }, 500: { after: 60, status: 500 }, slow500: { after: 2500, status: 500 },
   cut: { after: 500, status: 0 },
 };
 
@@ -198,7 +198,7 @@ export class World {
   #sign({ who, tab, then, takes }) {
     // Whom the page cannot have heard of is no change for it; and the answer to a
     // question that is under way counts as if somebody had looked.
-    const changes = this.marked !== who && this.rules.aware && this.clock.now >= this.#askedUntil;
+    const changes = this.rules.truth !== who && this.rules.aware && this.clock.now >= this.#askedUntil;
     this.session = who;
     if (this.marked !== NOBODY && this.marked !== who) {
       for (const name of ["messagesUtk", "hs-messages-is-open", "hs-messages-hide-welcome-message"]) this.tab.setCookie(name + "=;max-age=0");
@@ -379,11 +379,11 @@ export class World {
     const visitor = token ? this.byEmail(email) : NOBODY;
     if (visitor !== NOBODY && token !== this.config.tokens[visitor]) this.rules.breaks("mixed up", `${email} with the token of another`);
     const { after, status, hide } = BACKEND[this.backend];
-    const request = { visitor, at: this.clock.now, url: new URL(headers["X-HubSpot-Messages-Uri"]).pathname, status: hide ? "hide" : status, answered: false };
+    const request = { visitor, at: this.clock.now, url: new URL(headers["X-HubSpot-Messages-Uri"]).pathname, status: hide ? "hide" : status, answered: 0 };
     this.note("<", "HubSpot is asked for", visitor, "on", request.url, this.backend, this.displayAfter ? `display after ${this.displayAfter} s` : "");
     this.rules.asked(request);
     return {
-      after, status, arrived: () => { request.answered = true; },
+      after, status, arrived: () => { request.answered = this.clock.now; },
       body: JSON.stringify({
         "@type": hide ? "HIDE_WIDGET" : "WIDGET", sessionId: hide ? "" : visitor,
         message: { clientTriggers: {
