@@ -70,7 +70,7 @@ func (s *shop) request(method, path string, replica, number int) (body []byte, e
 // errLate is of a page that did not wait for its visitor's token.
 var errLate = errors.New("the page is anonymous")
 
-var identityOnPage = regexp.MustCompile(`"identity":\{"identificationEmail":"([^"]*)","identificationToken":"([^"]*)"\}`)
+var identityOnPage = regexp.MustCompile(`"identificationEmail":"([^"]+)","identificationToken":"([^"]+)"`)
 
 // page opens a page as a visitor and gives the token on it, which is the
 // visitor's own.
