@@ -82,7 +82,7 @@ const ask = async (done) => {
     if (asking != question) return;
     asking = 0;
     who();
-    const { visitor } = word || {};
+    const { visitor } = { ...word };
     // The answer is older than a marker that has changed meanwhile, unless by the
     // answer itself: then a step asks again.
     if (visitor == seen) asked = 1;
@@ -217,12 +217,13 @@ const adopt = (hs) => {
   // Ready callbacks of others load, too, before their calls can be noted.
   called = time;
   const { loaded, pending } = widget.status();
+  // Whom the settings identify is whom it has.
+  const { identificationToken: token, loadImmediately } = { ...w.hsConversationsSettings };
   refreshing = NaN;
   drained = loaded;
-  state = loaded ? LOADED : pending ? PENDING : IDLE;
+  // A shell that loads by itself does so after its ready callbacks.
+  state = loaded ? LOADED : pending || loadImmediately !== false ? PENDING : IDLE;
   stale = stale || !state && out;
-  // Whom the settings identify is whom it has.
-  const { identificationToken: token } = w.hsConversationsSettings || {};
   const visitor = !state ? NONE : !token ? NOBODY : known.token == token ? known.visitor : STRANGER;
   // Two chats may come then, and the wrong one first.
   captured = !stale ? visitor : visitor && visitor != captured ? STRANGER : captured;
@@ -241,11 +242,17 @@ const adopt = (hs) => {
       } finally {
         busy = outer;
         // A stub is replaced by the real API within load().
-        if (w.HubSpotConversations != shell) adopt(w.HubSpotConversations);
+        api();
         if (!outer) again(0);
       }
     };
   }
+};
+
+// api is HubSpot's present API object, if there is one.
+const api = (hs = w.HubSpotConversations) => {
+  if (hs && hs != shell) safely(adopt)(hs);
+  return hs;
 };
 
 // waits is whether what the shell has begun may not be over.
@@ -351,6 +358,7 @@ const look = () => {
   if (wanted != UNKNOWN) visited = 0;
   wanted = visitor;
   changed = performance.now();
+  api(); // has read what is written until now
   write(); // the page may load
 };
 
@@ -364,20 +372,20 @@ const visit = () => {
 // once does the one thing that is next. Whatever comes later calls it again: HubSpot's
 // ready callback and event, the observers, page parts, an answer, a timer.
 const once = () => {
-  const hs = w.HubSpotConversations;
   look();
+  const hs = api();
   if (wanted == UNKNOWN && !asking) ask(step);
   // First among HubSpot's ready callbacks, since others may throw; again and again,
   // since others may replace the array. HubSpot ignores what is none.
-  if (!Array.isArray(w.hsConversationsOnReady)) w.hsConversationsOnReady = [];
-  if (!w.hsConversationsOnReady.includes(step)) w.hsConversationsOnReady.unshift(step);
+  let ready = w.hsConversationsOnReady;
+  if (!Array.isArray(ready)) ready = w.hsConversationsOnReady = [];
+  if (!ready.includes(step)) ready.unshift(step);
   // Where the array was replaced nobody calls: for two minutes.
   if (!hs) return tries++ < 99 && again(1100);
   // HubSpot's own script element: without it a reset throws, and HubSpot's loader
   // adds another. In the body it would go with the page.
   loader = d.querySelector("#hubspot-messages-loader") || loader;
   if (loader && loader.parentNode != d.head) d.head.append(loader);
-  if (hs != shell) adopt(hs);
   const { widget } = hs;
   if (box && !box.isConnected) {
     // Taken away. HubSpot believes that it is there, or waits for ever.
@@ -427,12 +435,12 @@ const begin = safely(() => {
     refresh: () => ask(visit),
     arrive,
   };
-  // HubSpot's code may have been quicker.
-  url = location.href.split("#")[0];
-  safely(adopt)(w.HubSpotConversations);
   // HubSpot puts its scripts before the document's first: in the body they would go
   // with the next page, and run again.
   if (!d.querySelector("head script")) d.head.append(d.createElement("script"));
+  // HubSpot's code may have been quicker.
+  url = location.href.split("#")[0];
+  api();
   on("htmx:afterSettle htmx:after:settle turbo:render", arrive);
   // HubSpot says what the backend answered, at once.
   on("hubspot:messages:initialized", ({ messageWillRender }) => {

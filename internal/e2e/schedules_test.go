@@ -321,7 +321,7 @@ var damages = []struct{ name, rule, instead string }{
 	{"loads of other callbacks do not count", `  called = time;
   const`, `  const`},
 	{"another shell has what the former had", `drained = loaded;`, ``},
-	{"another API object is the same", `if (hs != shell) adopt(hs);`, `if (!shell) adopt(hs);`},
+	{"another API object is the same", `if (hs && hs != shell) safely(adopt)(hs);`, `if (hs && !shell) adopt(hs);`},
 	{"what is left of a load stays", `widget.remove(); // of a load that never ends`, ``},
 	{"a refusal to refresh leaves the chat", `if (/204|404/.test(responseStatus)) shell.widget.remove();`, ``},
 	{"a delay is not noticed", `else if (!d.querySelector(BOXES)) state = DELAYED;`, ``},
@@ -329,7 +329,7 @@ var damages = []struct{ name, rule, instead string }{
 	{"no page is told", `if (told != url && state != DELAYED && !stale) {`, `if (false) {`},
 	{"the next page is not waited for", `if (!visited && age < patience) return again(patience - age);`, ``},
 	{"steps are nested", `if (busy) return;`, ``},
-	{"not among the ready callbacks", `if (!w.hsConversationsOnReady.includes(step)) w.hsConversationsOnReady.unshift(step);`, ``},
+	{"not among the ready callbacks", `if (!ready.includes(step)) ready.unshift(step);`, ``},
 	{"HubSpot's script comes into the body", `if (!d.querySelector("head script")) d.head.append(d.createElement("script"));`, ``},
 }
 

@@ -26,6 +26,7 @@ type story struct {
 	chats int    // documents of the chat that were opened in all; 0 where that does not matter
 	ends  string // whose chat the page shows: A, B, C, - for nobody's, "" for none
 	leave bool   // the document does not stay
+	mouse bool   // the mouse rests
 }
 
 // play is a story under way.
@@ -42,7 +43,11 @@ func tell(t *testing.T, stories []story, with ...func(*site, *configure)) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, append(with[:len(with):len(with)], c.site...)...)
-			p := play{newTab(t), s}
+			open := newTab
+			if c.mouse {
+				open = newWindow
+			}
+			p := play{open(t), s}
 			c.steps(p)
 			if c.ends != "" {
 				p.sees(c.ends)
@@ -236,6 +241,8 @@ func TestStoriesOfPages(t *testing.T) {
 			steps: func(p play) { p.signIn("A") }, asked: "A", chats: 1, ends: "A"},
 		{name: "settings of the page's own behind the snippet", site: []func(*site, *configure){foot(`<script>window.hsConversationsSettings = { disableAttachment: true }; window.hsConversationsOnReady = [function () {}];</script>`)},
 			// without loadImmediately false HubSpot loads by itself
+			steps: func(p play) { p.signIn("A") }, asked: "-?A", ends: "A"},
+		{name: "settings of the page's own behind the snippet, which load at once", site: []func(*site, *configure){foot(`<script>window.hsConversationsSettings = { disableAttachment: true };</script>`)},
 			steps: func(p play) { p.signIn("A") }, asked: "-?A", ends: "A"},
 		{name: "frozen settings of the page's own", site: []func(*site, *configure){head(`<script>window.hsConversationsSettings = Object.freeze({ disableAttachment: true });</script>`)},
 			steps: func(p play) { p.signIn("A") }, asked: "A", chats: 1, ends: "A"},
@@ -496,7 +503,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.sees("A")
 			p.to("logout")
 		}, asked: "AA-", chats: 2, ends: "-"},
-		{name: "visits before the interaction", site: []func(*site, *configure){options(snippet.WithLoad(snippet.LoadInteraction))}, steps: func(p play) {
+		{name: "visits before the interaction", mouse: true, site: []func(*site, *configure){options(snippet.WithLoad(snippet.LoadInteraction))}, steps: func(p play) {
 			p.signIn("A")
 			p.to("a")
 			p.to("logout")
