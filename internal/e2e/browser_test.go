@@ -56,22 +56,18 @@ func (m *mappedHost) serve(t *testing.T, h http.Handler) {
 
 func (m *mappedHost) addr() string { return m.server.Listener.Addr().String() }
 
-// browser is the one Chromium of all tests; each test has its own profile in it.
-var browser context.Context
+// The browsers of all tests; each test has its own profile in one. Most take the
+// headless shell where it is there: Chromium without its own window, at a quarter
+// of the work. It keeps no pages for Back, and moves its mouse unasked.
+var (
+	browser  context.Context
+	chromium func() context.Context
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	// Most of the time tests wait: for HubSpot's throttles, and to see that nothing
-	// more happens.
-	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		if err := f.Value.Set("6"); err != nil {
-			fmt.Println(err)
-			return 1
-		}
-	}
-	chromium, err := findChromium()
+	full, err := find(os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			fmt.Println("e2e: Chromium is missing, and required with CI=true")
@@ -80,18 +76,58 @@ func run(m *testing.M) int {
 		fmt.Println("SKIPPED: the browser tests, since there is no Chromium (Debian: apt-get install chromium; or set CHROMIUM)")
 		return 0
 	}
-	profile, err := os.MkdirTemp("", "e2e-chromium-")
+	light, err := find(os.Getenv("CHROMIUM"), "chromium-headless-shell")
 	if err != nil {
-		fmt.Println(err)
-		return 1
+		light = full
 	}
-	defer os.RemoveAll(profile)
+	// Most of the time tests wait: for HubSpot's throttles, and to see that nothing
+	// more happens.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		parallel := "16"
+		if light == full {
+			parallel = "6"
+		}
+		if err := f.Value.Set(parallel); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
 	hubspotHosts.start()
 	defer hubspotHosts.server.Close()
 	shopHost.start()
 	defer shopHost.server.Close()
+	var quit []func()
+	defer func() {
+		for _, f := range quit {
+			f()
+		}
+	}()
+	chromium = sync.OnceValue(func() context.Context {
+		if light == full {
+			return browser
+		}
+		ctx, stop := start(full)
+		quit = append(quit, stop)
+		return ctx
+	})
+	ctx, stop := start(light)
+	quit = append(quit, stop)
+	if browser = ctx; browser == nil {
+		return 1
+	}
+	return m.Run()
+}
+
+// start runs a browser until stop is called. It is nil if it does not start.
+func start(path string) (ctx context.Context, stop func()) {
+	profile, err := os.MkdirTemp("", "e2e-chromium-")
+	if err != nil {
+		fmt.Println(err)
+		return nil, func() {}
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
@@ -105,16 +141,18 @@ func run(m *testing.M) int {
 		chromedp.Flag("ignore-certificate-errors", true),
 		chromedp.WindowSize(1200, 900),
 	)
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	defer stop()
-	var quit context.CancelFunc
-	browser, quit = chromedp.NewContext(allocator)
-	defer quit()
-	if err := chromedp.Do(browser); err != nil {
-		fmt.Println("e2e: Chromium does not start:", err)
-		return 1
+	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, quit := chromedp.NewContext(allocator)
+	stop = func() {
+		quit()
+		end()
+		_ = os.RemoveAll(profile)
 	}
-	return m.Run()
+	if err := chromedp.Do(ctx); err != nil {
+		fmt.Println("e2e: Chromium does not start:", err)
+		ctx = nil
+	}
+	return ctx, stop
 }
 
 // onlyAsProof skips what takes longer than `make test` shall.
@@ -125,18 +163,17 @@ func onlyAsProof(t *testing.T, why string) {
 	}
 }
 
-func findChromium() (string, error) {
-	if path := os.Getenv("CHROMIUM"); path != "" {
-		return exec.LookPath(path)
+// find is the path of the one that is asked for, or else of the first that is there.
+func find(asked string, names ...string) (path string, err error) {
+	if asked != "" {
+		return exec.LookPath(asked)
 	}
-	var err error
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		var path string
+	for _, name := range names {
 		if path, err = exec.LookPath(name); err == nil {
-			return path, nil
+			break
 		}
 	}
-	return "", err
+	return path, err
 }
 
 // tab is a private window with one page.
@@ -152,6 +189,12 @@ type tab struct {
 func newTab(t *testing.T) *tab {
 	t.Helper()
 	return listen(t, browser, chromedp.WithNewBrowserContext())
+}
+
+// newWindow is newTab in the whole Chromium.
+func newWindow(t *testing.T) *tab {
+	t.Helper()
+	return listen(t, chromium(), chromedp.WithNewBrowserContext())
 }
 
 // beside is another tab of the same window.
@@ -233,7 +276,13 @@ func eval[T any](tb *tab, js string) T {
 // do evaluates js for its effect.
 func (tb *tab) do(js string) {
 	tb.t.Helper()
-	eval[bool](tb, "("+js+", true)")
+	ctx, cancel := context.WithTimeout(tb.ctx, patience)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("("+js+", true)"))
+	// It may have left the page, which then does not answer.
+	if err != nil && !strings.Contains(err.Error(), "navigated") {
+		tb.t.Fatal(err)
+	}
 }
 
 // until waits for a JavaScript condition.

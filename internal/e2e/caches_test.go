@@ -221,7 +221,7 @@ func TestCachesInTheBrowser(t *testing.T) {
 			}))
 			url := p.start(t, s.url)
 			for _, who := range []string{"", first, second} {
-				tb := newTab(t)
+				tb := newWindow(t)
 				// What the anonymous visitor leaves in the cache of /buffered is given to
 				// everybody where Vary is ignored.
 				start := "/buffered"
@@ -256,7 +256,7 @@ func TestCachesInTheBrowser(t *testing.T) {
 func TestBackToAPostedPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withKinds(func(*http.Request) {}))
-	tb := newTab(t)
+	tb := newWindow(t)
 	tb.open(s.url + "/login?as=" + first)
 	tb.becomes(first)
 	tb.say("nobody else's business")
@@ -306,7 +306,7 @@ func TestRevalidatedPage(t *testing.T) {
 			confirmed.Add(1)
 		}
 	}))
-	tb := newTab(t)
+	tb := newWindow(t)
 	before := 0
 	for _, who := range []string{"", first, "", second} {
 		switch {
@@ -333,7 +333,7 @@ func TestRevalidatedPage(t *testing.T) {
 func TestBackToAStreamedPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withKinds(func(*http.Request) {}))
-	tb := newTab(t)
+	tb := newWindow(t)
 	tb.open(s.url + "/login?as=" + first)
 	tb.open(s.url + "/streamed")
 	tb.becomes(first)

@@ -113,7 +113,7 @@ func TestDemoAsHubSpotVerifies(t *testing.T) {
 	d := startDemo(t)
 
 	// 1. A page where the widget should not identify: Unknown Visitor.
-	public := newTab(t)
+	public := newWindow(t)
 	public.open(d.shop + "/")
 	public.settled()
 	public.say("Do you ship to Norway?")
@@ -121,7 +121,7 @@ func TestDemoAsHubSpotVerifies(t *testing.T) {
 	public.screenshot("demo-public")
 
 	// In a private window, a page where it should: the contact, with a badge.
-	private := newTab(t)
+	private := newWindow(t)
 	d.signIn(private, first)
 	private.settled()
 	private.say("Where is my order?")
@@ -154,7 +154,7 @@ func TestDemoAsHubSpotVerifies(t *testing.T) {
 		t.Errorf("the help page names %s", got)
 	}
 
-	inbox := newTab(t)
+	inbox := newWindow(t)
 	inbox.open(d.hubspot + "/inbox")
 	inbox.until("the inbox shows the badge", `[...document.querySelectorAll("#chats .badge")].filter((b) => b.offsetParent).length == 2`)
 	inbox.screenshot("inbox")

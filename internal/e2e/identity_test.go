@@ -8,13 +8,13 @@ import (
 func TestUnknownThenIdentified(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	public := newTab(t)
+	public := newWindow(t)
 	public.open(s.url + "/")
 	public.converged(s, "")
 	public.say("hello from a stranger")
 	s.wantContacts("?: hello from a stranger")
 
-	private := newTab(t)
+	private := newWindow(t)
 	private.open(s.url + "/login?as=" + first)
 	private.converged(s, first)
 	private.say("hello from the first")

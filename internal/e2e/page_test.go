@@ -152,7 +152,7 @@ func TestDoubleLoaderTag(t *testing.T) {
 func TestBackAfterSignOut(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tb := newTab(t)
+	tb := newWindow(t)
 	tb.open(s.url + "/login?as=" + first)
 	tb.converged(s, first)
 	tb.open(s.url + "/logout")
@@ -178,7 +178,7 @@ func TestBackAfterSignOut(t *testing.T) {
 func TestRestoredPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withSwapper)
-	tb := newTab(t)
+	tb := newWindow(t)
 	tb.open(s.url + "/login?as=" + first)
 	tb.converged(s, first)
 	restore := `window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))`
@@ -277,7 +277,7 @@ func TestLazyLoading(t *testing.T) {
 		s := newSite(t, func(s *site, _ *configure) {
 			s.options = []snippet.Option{snippet.WithLoad(snippet.LoadInteraction)}
 		})
-		tb := newTab(t)
+		tb := newWindow(t)
 		tb.open(s.url + "/login?as=" + first)
 		time.Sleep(time.Second)
 		if got := eval[int](tb, `document.querySelectorAll("script[src]").length`); got != 0 {

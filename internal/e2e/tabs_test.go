@@ -13,7 +13,7 @@ func TestTwoTabs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, with)
-			left := newTab(t)
+			left := newWindow(t)
 			left.open(s.url + "/login?as=" + first)
 			left.mark()
 			left.converged(s, first)
@@ -66,7 +66,7 @@ func TestBackForwardCache(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			tb := newTab(t)
+			tb := newWindow(t)
 			tb.atStart(`addEventListener("pageshow", (e) => { window.left = false; window.persisted = e.persisted; });`)
 			tb.open(s.url + c.from)
 			tb.until("a chat", visible)
