@@ -50,4 +50,6 @@ lint:
 		(cd $$module && $(GO) vet ./... && $(TOOL) staticcheck ./... && $(GO) mod tidy -diff); \
 	done
 	@cd internal/tools && $(GO) mod tidy -diff
-	@$(TOOL) esbuild snippet/chat.js --bundle --format=iife --minify --target=es2018 --log-level=warning | cmp - snippet/chat.min.js
+	@set -e; for script in chat launcher; do \
+		$(TOOL) esbuild snippet/$$script.js --bundle --format=iife --minify --target=es2018 --log-level=warning | cmp - snippet/$$script.min.js; \
+	done

@@ -35,7 +35,7 @@ func BenchmarkHandler(b *testing.B) {
 	draw := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = htmlType
 		if page, ok := seam.From(r.Context()); ok {
-			page.Chat(r.Context())
+			page.Chat(r.Context(), false)
 		}
 		_, _ = w.Write(nil)
 	})

@@ -77,7 +77,7 @@ func TestFaults(t *testing.T) {
 						t.Errorf("the page took %v", took)
 					}
 					wantAnonymous(t, w)
-					for _, words := range []string{"HubSpot", "cloudflare", "captive", "token used", "migrated", "limit", "scope", "locked", "login.", v.Email} {
+					for _, words := range []string{"HubSpot", "cloudflare", "captive", "token used", "migrated", "limit", "scope", "is locked", "login.", v.Email} {
 						// The script names HubSpot's objects and cookies, so it is left out.
 						if page := strings.ReplaceAll(w.Body.String(), "HubSpotConversations", ""); strings.Contains(page, words) {
 							t.Errorf("%q is in the page", words)

@@ -65,6 +65,7 @@ type Middleware struct {
 
 	unverified, misplaced sync.Once    // these are logged once
 	overruled             atomic.Int64 // until then no page has a token, in nanoseconds
+	onDemand              atomic.Bool  // pages ask when the chat is wanted: so the last one did
 }
 
 // maxFingerprints bounds what is remembered of them: about 200 bytes each.
@@ -126,8 +127,9 @@ func WithTrustedOrigins(origins ...string) Option {
 	}
 }
 
-// WithTrackingCookie makes [Middleware.SignedOut] expire hubspotutk too, the
-// cookie of HubSpot's tracking code, as HubSpot's mobile kits do at sign-out.
+// WithTrackingCookie makes hubspotutk go, too, the cookie of HubSpot's tracking
+// code, where the visitor signs out or another one comes: with the response, and
+// in the page. HubSpot's mobile kits do so at sign-out.
 func WithTrackingCookie() Option {
 	return func(m *Middleware) { m.trackingCookie = true }
 }

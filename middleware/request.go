@@ -85,6 +85,9 @@ func (q *request) chats() bool {
 
 // prefetch begins to fetch the token: the sooner, the less the page waits.
 func (q *request) prefetch() {
+	if q.m.onDemand.Load() {
+		return
+	}
 	if is := q.is(); is.ok && q.chats() {
 		_, _ = q.fetch(&q.over, is)
 	}
@@ -122,21 +125,28 @@ var errWrongToken = errors.New("middleware: the token source's token is empty or
 
 // Chat is what the page part may know, for package snippet: the only thing that
 // waits, within the render budget.
-func (q *request) Chat(ctx context.Context) identity.Chat {
+func (q *request) Chat(ctx context.Context, onDemand bool) identity.Chat {
 	m := q.m
-	chat := identity.Chat{PortalID: m.cfg.PortalID, LoaderSrc: m.loaderSrc, Endpoint: m.tokenPath, Debug: m.cfg.Debug}
+	if m.onDemand.Load() != onDemand {
+		m.onDemand.Store(onDemand)
+	}
+	chat := identity.Chat{
+		PortalID: m.cfg.PortalID, LoaderSrc: m.loaderSrc, Endpoint: m.tokenPath,
+		TrackingCookie: m.trackingCookie, Debug: m.cfg.Debug,
+	}
 	is := who{reason: "HUBSPOT_CHAT is off, or WithConsent reports no consent"}
 	if chat.Off = !q.chats(); !chat.Off {
 		is = q.is()
 	}
-	chat.Claim, chat.Reason = q.draw(is)
+	chat.Claim, chat.Reason = q.draw(is, onDemand)
 	switch {
 	case chat.Claim == identity.Never:
 		chat.Endpoint = ""
-	case chat.Claim == identity.Anybody && is.ok && chat.Endpoint == "":
-		m.log.Seldom(ctx, slog.LevelWarn, "public", "middleware: a page that caches may share does not identify its visitor; with a token path it could")
+	case (chat.Claim == identity.Anybody || chat.Claim == identity.Ask) && is.ok && chat.Endpoint == "":
+		m.log.Seldom(ctx, slog.LevelWarn, "public", "middleware: a page that is the same for everybody does not identify its visitor; with a token path it could")
 	case is.reason == notSignedIn:
 		m.hint(ctx)
+	case chat.Claim == identity.Ask:
 	case chat.Reason == "":
 		q.await(ctx, is, &chat)
 	}
@@ -144,7 +154,7 @@ func (q *request) Chat(ctx context.Context) identity.Chat {
 }
 
 // draw decides whose page part this is.
-func (q *request) draw(is who) (claim, reason string) {
+func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.drawn = true
@@ -153,6 +163,8 @@ func (q *request) draw(is who) (claim, reason string) {
 	case is.never:
 		q.varies = true
 		return identity.Never, is.reason
+	case onDemand:
+		return identity.Ask, ""
 	// Fail closed: what a cache may hand to others must not carry a token.
 	case q.fate == left, q.fate == undecided && public(q.out.header), time.Now().UnixNano() < q.m.overruled.Load():
 		return identity.Anybody, "caches may share this page, so it is the same for everybody"

@@ -15,7 +15,8 @@ import (
 // optional, and the chat is there a page earlier with it. It sets the marker
 // cookie by which the browser's other tabs notice the visitor, and asks HubSpot
 // for the token, for which it waits as long as a page would (the render budget):
-// the page that follows then has it. The rest of the request is v's.
+// the page that follows then has it, unless pages load the chat on demand. The
+// rest of the request is v's.
 //
 // Call it before the response is written. The response becomes private, no-store.
 func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.Visitor) {
@@ -25,7 +26,7 @@ func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.
 	}
 	is := m.admit(r.Context(), v)
 	q.become(is, false)
-	if is.ok {
+	if is.ok && !m.onDemand.Load() {
 		ctx, cancel := context.WithTimeout(r.Context(), m.budget())
 		defer cancel()
 		_, _ = q.fetch(ctx, is)

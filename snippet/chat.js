@@ -8,11 +8,15 @@
 //   <script>                       the settings, ending in the visitor's address and
 //                                  token; or the same JSON as an application/json block
 //   <script data-hubspot-visitor   the claim: whose page this is. A fingerprint, "" for
-//                                  nobody, "*" for anybody, "-" for nobody whatever
+//                                  nobody, "*" for anybody, "-" for nobody whatever,
+//                                  "?" for whom the endpoint names
 //     data-portal                  the marker cookie is hubspot_visitor_<portal>
 //     data-endpoint                the path to ask who is signed in, if there is one
-//     data-loader, data-load       src of HubSpot's loader, if this script has to add it:
-//                                  when "idle", or at the first "interaction"
+//     data-load                    when the chat is wanted: "idle", at the first
+//                                  "interaction", a "click", or "manual"; or at once
+//     data-loader                  src of HubSpot's loader, if this script has to add it
+//     data-attributes              and further attributes of it, as JSON
+//     data-tracking                with another visitor HubSpot's tracking cookie goes
 //     data-debug                   say in the console what is done
 //
 // It is a reconciler of who the widget shall have, who(), and who it has, captured:
@@ -48,6 +52,7 @@ let known = {}; // the one identity that this document knows: {visitor, email, t
 let seen; // the marker, as of the last look at it
 let answer; // the visitor by the endpoint's last word, while the marker stays as it was
 let asking; // the question under way
+let headers; // that the application wants with it
 let asked; // a question was put for the present page part and marker
 let heard = Date.now(); // when the server last said who it is; this clock runs while the machine sleeps
 
@@ -99,7 +104,7 @@ const ask = async (done) => {
   heard = Date.now();
   try {
     // A <base> does not apply: the question is this origin's.
-    const r = await fetch(location.origin + part.endpoint, { method: "POST" });
+    const r = await fetch(location.origin + part.endpoint, { method: "POST", headers });
     word = r.status == 200 ? await r.json() : /204|401/.test(r.status) && { visitor: NOBODY };
   } catch (e) {} // no word
   settle(word);
@@ -140,7 +145,7 @@ const read = (element) => {
     answer = UNKNOWN;
     if (token) known = { visitor: claim, email, token };
   }
-  addLoader();
+  wait(part);
 };
 
 // preview is whether Turbo shows its copy of a page, until the page itself comes.
@@ -160,13 +165,83 @@ const arrive = safely(() => {
   visit();
 });
 
-// addLoader adds HubSpot's loader where the page leaves that to this script.
-const addLoader = () => {
-  const { loader: src, load } = part, id = "hs-script-loader";
-  if (!load || loader) return;
-  const add = () => d.querySelector("#" + id) || d.head.append(Object.assign(d.createElement("script"), { id, src, nonce }));
-  if (load == "idle") (w.requestIdleCallback || setTimeout)(add);
-  else on("scroll keydown mousemove", add); // a tap moves the mouse, too
+// ---- When it is wanted
+
+let demanded; // once it is, it stays so: before that nothing is asked, and nothing loaded
+let opening = 0; // somebody wants to see the chat; counts the attempts
+let failed; // what became of the demand: "blocked" or "failed"
+
+// demand is for a page, a visitor or an application that wants the chat. It adds
+// HubSpot's loader where the page leaves that to this script.
+const demand = () => {
+  const { loader: src, attributes = "{}" } = part, id = "hs-script-loader", all = { id, src, nonce, ...JSON.parse(attributes) };
+  demanded = 1;
+  failed = 0;
+  if (!src || loader || d.querySelector("#" + id)) return;
+  const script = d.createElement("script");
+  for (const name in all) if (all[name]) script.setAttribute(name, all[name]);
+  d.head.append(script);
+};
+
+const demandNow = safely(() => {
+  demand();
+  step();
+});
+
+// wait waits for what the page part says.
+const wait = ({ load }) => {
+  if (demanded) return;
+  if (!load || load == "click" && talks()) demand();
+  if (load == "idle") (w.requestIdleCallback || setTimeout)(demandNow);
+  if (load == "interaction") on("scroll keydown mousemove", () => demanded || demandNow()); // a tap moves the mouse, too
+};
+
+// talks is whether there may be answers to be seen: HubSpot's cookies tell it of
+// the anonymous; for others there is a note of who opened the chat, for a week.
+const talks = safely(() => {
+  if (/messagesUtk|hs-messages-is-open/.test(d.cookie)) return 1;
+  const [visitor, time] = localStorage[NAME].split(" ");
+  return visitor && visitor == marker() && Date.now() - time < 6e8;
+});
+
+const open = () => {
+  opening = 1;
+  setTimeout(() => {
+    if (opening) fail("failed");
+  }, 2e4);
+  demandNow();
+};
+
+// show opens the chat that is there. What HubSpot is told while the chat starts is
+// lost, so it is told again.
+const show = (widget) => {
+  if (opening++ < 2 || opening < 20 && !d.querySelector(".hs-messages-widget-open")) {
+    widget.open();
+    return again(300);
+  }
+  opening = 0;
+  safely(() => { localStorage[NAME] = seen + " " + Date.now() })();
+  box.querySelector("iframe").focus();
+};
+
+// The backend's answers that mean that a page has no chat; not every browser tells them.
+const NONE_HERE = [200, 204, 404, undefined];
+
+const fail = (why) => {
+  failed = why;
+  opening = 0;
+  report();
+};
+
+// report tells the page what has become of the chat, when that has changed.
+const report = () => {
+  const there = state == LOADED && captured === (wanted || NOBODY), { status } = page, now = {
+    state: absent || !part.portal ? "none" : there ? "ready" : failed || (refused && backend !== null ? NONE_HERE.includes(backend) ? "none" : "failed" : demanded ? "loading" : "idle"),
+    identified: there && !!captured,
+  };
+  if (now.state == status.state && now.identified == status.identified) return;
+  page.status = now;
+  d.dispatchEvent(new CustomEvent("hubspotvisitor:change", { bubbles: true, detail: now }));
 };
 
 // ---- Who the widget has
@@ -183,6 +258,8 @@ let taken; // the token that it read then
 let told; // the URL that HubSpot chose the chat for
 let lost; // how often the container was taken away from the present page
 let loader; // HubSpot's script element
+let backend = null; // the status of its last answer; null: not known yet
+let refused; // it has no chat for this page
 
 // calls note what is called, by the page, too. HubSpot lets load and refresh through
 // once a second and makes up for the others later, for whomever the shell has: a
@@ -293,7 +370,10 @@ const boxes = () => {
 // answered ends a refresh. With "no chat on this page" HubSpot leaves the old one
 // standing.
 const answered = ({ name, startTime, responseStatus }) => {
-  if (!(startTime >= refreshing && /livechat-public/.test(name))) return;
+  if (!/livechat-public/.test(name)) return;
+  backend = responseStatus;
+  report();
+  if (!(startTime >= refreshing)) return;
   refreshing = NaN;
   if (/204|404/.test(responseStatus)) shell.widget.remove();
   step();
@@ -305,7 +385,9 @@ const load = (widget) => {
   // HubSpot would be pending for ever.
   if (inlineEmbedSelector && !d.querySelector(inlineEmbedSelector)) return;
   safely(() => delete sessionStorage[NAME])();
-  widget.load();
+  refused = 0;
+  backend = null;
+  widget.load({ widgetOpen: !!opening });
   captured = wanted;
   taken = known.token;
 };
@@ -318,6 +400,11 @@ const reset = (hs) => {
   box = 0;
   hs.clear({ resetWidget: true });
   again(0);
+};
+
+// forget takes HubSpot's tracking cookie from another visitor's browser.
+const forget = () => {
+  if (captured && "tracking" in part) ["", ";domain=" + location.hostname.replace(/^www\./, "")].map((domain) => { d.cookie = "hubspotutk=;path=/;max-age=0" + domain });
 };
 
 // reload is for shells that cannot be reset: only a new document is rid of them.
@@ -346,6 +433,7 @@ const step = () => {
   busy = 1;
   safely(once)();
   busy = 0;
+  report();
 };
 
 const observer = new MutationObserver(step);
@@ -374,14 +462,14 @@ const visit = () => {
 const once = () => {
   look();
   const hs = api();
-  if (wanted == UNKNOWN && !asking) ask(step);
+  if (wanted == UNKNOWN && !asking && demanded) ask(step);
   // First among HubSpot's ready callbacks, since others may throw; again and again,
   // since others may replace the array. HubSpot ignores what is none.
   let ready = w.hsConversationsOnReady;
   if (!Array.isArray(ready)) ready = w.hsConversationsOnReady = [];
   if (!ready.includes(step)) ready.unshift(step);
   // Where the array was replaced nobody calls: for two minutes.
-  if (!hs) return tries++ < 99 && again(1100);
+  if (!hs) return demanded && tries++ < 99 && again(1100);
   // HubSpot's own script element: without it a reset throws, and HubSpot's loader
   // adds another. In the body it would go with the page.
   loader = d.querySelector("#hubspot-messages-loader") || loader;
@@ -397,7 +485,7 @@ const once = () => {
   boxes();
   // During a preview the location is another page's already.
   if (wanted == UNKNOWN || absent || preview()) return;
-  if (captured === NONE) return load(widget);
+  if (captured === NONE) return demanded && load(widget);
   const time = performance.now(), age = time - changed;
   if (captured !== wanted) {
     // A shell cannot be reset whose chat is still to come, or whose queue holds its
@@ -406,6 +494,7 @@ const once = () => {
     // The next page may be on its way: a reset now would ask HubSpot for nothing, a
     // reload would cut it off.
     if (!visited && age < patience) return again(patience - age);
+    forget();
     return unsettled ? reload(wanted) : state == PENDING || refreshing || waits(time) ? again(100) : reset(hs);
   }
   // HubSpot chooses the chat by page. A delayed one's container will tell.
@@ -415,44 +504,99 @@ const once = () => {
     // HubSpot would take the token of the first load, which may have expired.
     if (taken != known.token) return reset(hs);
     widget.remove(); // of a load that never ends
-    load(widget);
+    return load(widget);
   }
+  if (opening && state == LOADED) show(widget);
 };
 
 // ---- What happens
 
+// The focus can have been elsewhere: outside of the page, that is. In the chat it is
+// not; hidden with the focus in it, that hands it back to the page.
+let away = !d.hasFocus();
+const leave = () => { away = !d.hasFocus() };
+
 // A page is looked at (again), and much can have happened since.
-const attend = () => {
-  if (d.hidden) return;
+const attend = ({ type }) => {
+  if (d.hidden || type == "focus" && !away) return;
+  away = 0;
   visit();
   // A session can end unseen.
-  if (Date.now() - heard > 3e5) ask(visit);
+  if (demanded && Date.now() - heard > 3e5) ask(visit);
+};
+
+// Single page applications change the URL without a page; elsewhere the page comes
+// within the second.
+const move = () => setTimeout(() => {
+  if (preview()) return;
+  url = location.href.split("#")[0];
+  step();
+}, 1e3);
+
+// page is what an application's scripts have: README.md documents it.
+const page = {
+  status: { state: "idle", identified: false },
+  open: safely(open),
+  load: demandNow,
+  refresh: safely((options) => {
+    headers = { ...options }.headers || headers;
+    ask(visit);
+  }),
+  signOut: safely(() => {
+    d.cookie = "hubspot_visitor_" + part.portal + "=;path=/;max-age=0";
+    asking = headers = 0;
+    who();
+    asked = 1;
+    answer = NOBODY;
+    visit();
+  }),
+  arrive,
 };
 
 const begin = safely(() => {
-  w[NAME] = {
-    // refresh asks the server who is signed in now, for single page applications.
-    refresh: () => ask(visit),
-    arrive,
-  };
-  // HubSpot puts its scripts before the document's first: in the body they would go
-  // with the next page, and run again.
-  if (!d.querySelector("head script")) d.head.append(d.createElement("script"));
+  w[NAME] = page;
   // HubSpot's code may have been quicker.
   url = location.href.split("#")[0];
   api();
+  // HubSpot puts its scripts before the document's first: in the body they would go
+  // with the next page, and run again.
+  if (!d.querySelector("head script")) d.head.append(d.createElement("script"));
   on("htmx:afterSettle htmx:after:settle turbo:render", arrive);
   // HubSpot says what the backend answered, at once.
   on("hubspot:messages:initialized", ({ messageWillRender }) => {
+    refused = !messageWillRender;
     // HubSpot stays pending where there is no chat, until it is removed.
-    if (!messageWillRender) shell.widget.remove();
-    else if (!d.querySelector(BOXES)) state = DELAYED;
+    if (refused) {
+      shell.widget.remove();
+      // The status is known a moment later, of a call that failed it may never be.
+      setTimeout(() => {
+        backend = backend === null ? 0 : backend;
+        report();
+      }, 1e3);
+    } else if (!d.querySelector(BOXES)) state = DELAYED;
     step();
   });
+  on("error", ({ target: { id } }) => {
+    if (!/^(hs-script|hubspot-messages)-loader$/.test(id)) return;
+    d.querySelectorAll("#hs-script-loader,#hubspot-messages-loader").forEach((e) => e.remove());
+    loader = 0;
+    fail("blocked");
+  });
+  on("click", (event) => {
+    const opener = event.target.closest("[data-hubspot-chat=open]");
+    // A link leads elsewhere where there is no chat.
+    if (!opener || opener.href && /blocked|failed|none/.test(page.status.state)) return;
+    event.preventDefault();
+    open();
+  });
+  on("blur", leave);
   on("focus pageshow visibilitychange", attend);
+  on("popstate", move);
   arrive();
   new PerformanceObserver((list) => list.getEntries().map(safely(answered))).observe({ type: "resource" });
-  // No visit: it comes while the next page is on its way. Not every browser has it.
+  // Not every browser has these. The cookie is no visit: it comes while the next page
+  // is on its way.
+  (w.navigation || w).addEventListener("currententrychange", move);
   cookieStore.addEventListener("change", step);
 });
 

@@ -60,7 +60,7 @@ const (
 // page is a context's value as package middleware leaves it.
 type page struct{ chat identity.Chat }
 
-func (p page) Chat(context.Context) identity.Chat { return p.chat }
+func (p page) Chat(context.Context, bool) identity.Chat { return p.chat }
 
 // request is a context as package middleware leaves it, with an account.
 func request(chat identity.Chat) context.Context {

@@ -32,9 +32,10 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 		email, token = c.Token.Email(), c.Token.Reveal()
 	}
 	inline := o.scriptSrc == ""
+	later := o.load != ""
 	room := len(o.settings) + len(email) + len(token) + roomForParts
 	if inline {
-		room += len(script)
+		room += len(o.script)
 	}
 	b.Grow(room)
 
@@ -67,10 +68,15 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 	b.WriteString(`"`)
 	attribute(b, " data-portal", c.PortalID)
 	attribute(b, " data-endpoint", c.Endpoint)
-	later := o.load == LoadIdle || o.load == LoadInteraction
 	if later {
 		attribute(b, " data-load", string(o.load))
-		attribute(b, " data-loader", c.LoaderSrc)
+		o.loader.later(b, c.LoaderSrc)
+	}
+	if o.load == LoadClick {
+		b.WriteString(o.launcher)
+	}
+	if c.TrackingCookie {
+		b.WriteString(" data-tracking")
 	}
 	if debug {
 		b.WriteString(" data-debug")
@@ -82,18 +88,41 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 	attribute(b, " nonce", nonce)
 	if inline {
 		b.WriteString(">")
-		b.WriteString(script)
+		b.WriteString(o.script)
 	} else {
 		attribute(b, " src", o.scriptSrc)
 		b.WriteString(">")
 	}
 	b.WriteString(scriptClose)
 
-	if !later {
+	if !later && !o.loader.absent {
 		b.WriteString(scriptOpen + ` id="hs-script-loader" async defer`)
 		attribute(b, " src", c.LoaderSrc)
 		attribute(b, " nonce", nonce)
+		for _, a := range o.loader.attributes {
+			b.WriteString(" " + a[0] + `="`)
+			escape(b, a[1])
+			b.WriteString(`"`)
+		}
 		b.WriteString(">" + scriptClose)
+	}
+}
+
+// later appends what the script has to know of a loader that it adds.
+func (l loader) later(b *strings.Builder, src string) {
+	if l.absent {
+		return
+	}
+	attribute(b, " data-loader", src)
+	var all strings.Builder
+	for i, a := range l.attributes {
+		all.WriteString([...]string{"{", ","}[min(i, 1)])
+		quote(&all, a[0])
+		all.WriteString(":")
+		quote(&all, a[1])
+	}
+	if all.Len() > 0 {
+		attribute(b, " data-attributes", all.String()+"}")
 	}
 }
 

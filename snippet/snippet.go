@@ -43,9 +43,14 @@ type options struct {
 	settings            string // as JSON, each after a comma
 	avoidInlineStyles   bool   // is among them
 	nonce               func(context.Context) string
-	scriptSrc           string
+	scriptPath          string // "" for a script within the page
 	load                Load
+	loader              loader
+	launcher            string // its attributes
 	debug               bool
+	mistakes            []string // in other options
+
+	script, scriptSrc string // by build
 
 	last atomic.Pointer[shared]
 }
@@ -90,22 +95,8 @@ func WithNonce(nonce func(context.Context) string) Option {
 // [ScriptHandler] is mounted: a path such as /assets, or a URL. It sets
 // avoidInlineStyles.
 func WithScriptPath(path string) Option {
-	src := strings.TrimSuffix(path, "/") + "/" + scriptName
-	return func(o *options) { o.scriptSrc = src }
+	return func(o *options) { o.scriptPath = strings.TrimSuffix(path, "/") + "/" }
 }
-
-// Load says when a page fetches HubSpot's scripts.
-type Load string
-
-// Values of Load.
-const (
-	LoadImmediate   Load = "immediate"   // with the page; the default
-	LoadIdle        Load = "idle"        // when the browser has nothing else to do
-	LoadInteraction Load = "interaction" // when the visitor first moves, types, scrolls or taps
-)
-
-// WithLoad sets when a page fetches HubSpot's scripts.
-func WithLoad(when Load) Option { return func(o *options) { o.load = when } }
 
 // WithDebug makes the page say, in comments and in the browser's console, what is
 // done and why nobody is identified. It never says who somebody is.
@@ -139,7 +130,7 @@ func NewComponent(opts ...Option) Component { return Component{build(opts)} }
 func (c Component) Render(ctx context.Context, w io.Writer) error {
 	o := c.options
 	if o == nil {
-		o = &defaults
+		o = defaults
 	}
 	_, err := io.WriteString(w, string(o.html(ctx)))
 	return err
@@ -166,15 +157,26 @@ func FuncMap(opts ...Option) template.FuncMap {
 }
 
 // defaults are never written to, but for the part that they share.
-var defaults options
+var defaults = compose(nil)
 
 func build(opts []Option) *options {
 	if len(opts) == 0 {
-		return &defaults
+		return defaults
 	}
+	return compose(opts)
+}
+
+func compose(opts []Option) *options {
 	o := &options{}
 	for _, option := range opts {
 		option(o)
+	}
+	name := scriptName
+	if o.script = script; o.load == LoadClick {
+		o.script, name = scriptWithLauncher, nameWithLauncher
+	}
+	if o.scriptPath != "" {
+		o.scriptSrc = o.scriptPath + name
 	}
 	return o
 }
@@ -191,7 +193,7 @@ func (o *options) html(ctx context.Context) template.HTML {
 	chat := identity.Chat{Claim: identity.Never, PortalID: o.portalID}
 	page, ok := identity.From(ctx)
 	if ok {
-		chat = page.Chat(ctx)
+		chat = page.Chat(ctx, o.load.onDemand())
 	}
 	debug := o.debug || chat.Debug
 	why := func(reason string) template.HTML {
@@ -218,6 +220,9 @@ func (o *options) html(ctx context.Context) template.HTML {
 			return why(noMiddleware)
 		}
 		return why("no account is known: HUBSPOT_PORTAL_ID is not set")
+	}
+	for _, mistake := range o.mistakes {
+		say(ctx, slog.LevelError, mistake)
 	}
 	nonce, ok := o.nonceOf(ctx)
 	if !ok {

@@ -12,9 +12,10 @@ import (
 // Page is the one value per request: it says what the page part may know.
 type Page interface {
 	// Chat decides, and waits for the token within the render budget. ctx is the
-	// context that the page part was given. It may be called concurrently; the
+	// context that the page part was given. onDemand: the page asks who it is when
+	// the chat is wanted, and waits for nothing. It may be called concurrently; the
 	// answer stays the same unless the visitor signs in or out in between.
-	Chat(ctx context.Context) Chat
+	Chat(ctx context.Context, onDemand bool) Chat
 }
 
 // Chat is what a page part may know.
@@ -34,6 +35,8 @@ type Chat struct {
 	Token hubspot.Token
 	// Endpoint is the path where the page can ask who is signed in; "" for nowhere.
 	Endpoint string
+	// TrackingCookie: with another visitor HubSpot's tracking cookie goes.
+	TrackingCookie bool
 	// Debug: the page part says what it does.
 	Debug bool
 	// Reason is why nobody is identified, in words without a name; "" where
@@ -45,6 +48,7 @@ type Chat struct {
 const (
 	Nobody  = ""  // the page of an anonymous visitor
 	Anybody = "*" // a page that caches may share: the same for everybody
+	Ask     = "?" // a page that asks when the chat is wanted: the same for everybody
 	Never   = "-" // a page that identifies nobody, whoever is signed in
 )
 
