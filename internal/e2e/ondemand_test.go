@@ -2,9 +2,11 @@ package e2e_test
 
 import (
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -493,5 +495,88 @@ func TestLauncherLooks(t *testing.T) {
 		if got := eval[float64](tb, `(r => r.left)(`+launchButton+`.getBoundingClientRect())`); got != 16 {
 			t.Errorf("the button is %v px from the left", got)
 		}
+	}
+}
+
+// TestLauncherBehindCache: nginx keeps one page for everybody, and each visitor's
+// click brings a chat of their own.
+func TestLauncherBehindCache(t *testing.T) {
+	t.Parallel()
+	var made atomic.Int64
+	s := newSite(t, onDemand(), func(s *site, _ *configure) {
+		s.header["Cache-Control"] = "public, max-age=60"
+		s.wrap = func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/account" {
+					made.Add(1)
+				}
+				next.ServeHTTP(w, r)
+			})
+		}
+	})
+	cached := proxies[0].start(t, s.url)
+	for _, who := range []string{first, second} {
+		tb := newTab(t)
+		tb.open(cached + "/login?as=" + who)
+		tb.until("the launcher", launchable)
+		tb.click(launchButton)
+		tb.converged(s, who)
+		tb.until("the open chat", chatIsOpen)
+		tb.noExceptions()
+	}
+	if n := made.Load(); n != 1 {
+		t.Errorf("the application made the page %d times, want once", n)
+	}
+	if got := s.people(0); got != "AB" {
+		t.Errorf("HubSpot was asked for %s", got)
+	}
+	s.wantApart()
+}
+
+// TestAccessibility: axe finds nothing in the launcher, whatever its state, nor in
+// the inbox.
+func TestAccessibility(t *testing.T) {
+	t.Parallel()
+	axe := vendored(t, "axe-core/axe.min.js")
+	audit := func(tb *tab, what string) {
+		tb.t.Helper()
+		tb.do("(" + fmt.Sprintf("window.eval(%q)", axe) + ")")
+		found := eval[[]string](tb, `axe.run(document, { iframes: false }).then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join(" | ")))`)
+		if len(found) > 0 {
+			tb.t.Errorf("%s: axe finds %q", what, found)
+		}
+	}
+	blocked := atomic.Bool{}
+	s := newSite(t, onDemand(snippet.WithFallback("mailto:help@example.com")), func(s *site, c *configure) {
+		s.page = func(path string, chat template.HTML) string {
+			return `<!doctype html><html lang="en"><head><title>Shop</title></head><body><main><h1>Shop</h1></main>` + string(chat) + `</body></html>`
+		}
+		c.front = func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if blocked.Load() {
+					http.Error(w, "blocked", http.StatusForbidden)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		}
+	})
+	for _, scheme := range []string{"light", "dark"} {
+		tb := newTab(t)
+		media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+		if _, err := chromedp.Call(tb.ctx, emulation.SetEmulatedMedia, media); err != nil {
+			t.Fatal(err)
+		}
+		blocked.Store(true)
+		tb.open(s.url + "/a")
+		tb.until("the launcher", launchable)
+		audit(tb, scheme+", launcher")
+		tb.click(launchButton)
+		tb.until("the fallback", `hubspotVisitor.status.state == "blocked"`)
+		audit(tb, scheme+", blocked")
+		blocked.Store(false)
+		tb.click(launchButton)
+		tb.converged(s, "")
+		audit(tb, scheme+", chat")
 	}
 }
