@@ -285,10 +285,11 @@ const calls = {
 // adopt takes over an API object: somebody loaded or reset, or the loader has come.
 const adopt = (hs) => {
   const { widget } = hs, time = performance.now();
-  // Pending or delayed (between IDLE and LOADED), a chat is still to come.
+  // Pending or delayed (between IDLE and LOADED), a chat is still to come, or its
+  // visitor waits in the queue.
   // An embed's start makes the stub the real API, which is loading: it is a reset if
   // it is not. Ours is one from a settled state, and captures nothing first.
-  const out = captured !== NONE && (state % LOADED ? !box || captured !== wanted : captured !== wanted && waits(time));
+  const out = captured !== NONE && (state % LOADED || captured !== wanted && waits(time));
   shell = hs;
   told = url;
   // Ready callbacks of others load, too, before their calls can be noted.
@@ -488,8 +489,8 @@ const once = () => {
   if (captured === NONE) return demanded && load(widget);
   const time = performance.now(), age = time - changed;
   if (captured !== wanted) {
-    // A shell cannot be reset whose chat is still to come, or whose queue holds its
-    // visitor.
+    // A shell cannot be reset whose queue holds its visitor, or whose chat is still to
+    // come.
     const unsettled = stale || state == DELAYED || !drained && state != PENDING || age > 25e3, patience = unsettled ? 1e4 : 2e3;
     // The next page may be on its way: a reset now would ask HubSpot for nothing, a
     // reload would cut it off.

@@ -258,6 +258,8 @@ func TestStoriesOnDemand(t *testing.T) {
 			p.sees("A")
 			p.until("the open chat", chatIsOpen)
 		}, asked: "A", chats: 1, ends: "A"},
+		{name: "the theme's own loader, and a page that never identifies", site: []func(*site, *configure){ownLoader(func(s *site, tag string) { s.head = tag }, `id="hs-script-loader" async`)},
+			steps: func(p play) { p.start("/help") }, asked: "", chats: 0},
 		{name: "nobody calls", steps: func(p play) { p.signIn("A") }, asked: "", chats: 0},
 	}, options(snippet.WithLoad(snippet.LoadManual)))
 }

@@ -102,7 +102,11 @@ func scheduleConfig(t *testing.T) []byte {
 			if r.URL.Path == "/anybody" {
 				w.Header().Set("Cache-Control", "public, max-age=60")
 			}
-			_ = snippet.Render(r.Context(), w)
+			load := snippet.LoadImmediate
+			if r.URL.Path == "/asks" {
+				load = snippet.LoadManual
+			}
+			_ = snippet.Render(r.Context(), w, snippet.WithLoad(load))
 		})).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
 		if email != "" && path == "/" {
 			if token, err = tokens.Token(t.Context(), visitor); err != nil {
@@ -122,6 +126,7 @@ func scheduleConfig(t *testing.T) []byte {
 	}
 	parts["nobody"], _ = part("/", "")
 	parts["anybody"], _ = part("/anybody", first)
+	parts["asks"], _ = part("/asks", first)
 	parts["never"], _ = part("/never", first)
 
 	fetch := func(path string) string {
@@ -226,6 +231,8 @@ var schedules = []struct{ name, schedule string }{
 	{"a failed load between two good ones", `{"start":{"session":"A"},"events":[{"after":3000,"do":"backend","as":"500"},{"after":0,"do":"sign","who":"B","then":"swap","takes":0},{"after":3000,"do":"backend","as":"ok"},{"after":0,"do":"sign","who":"A","then":"swap","takes":0},{"after":3000,"do":"resize"}]}`},
 	{"signed out by the application's authentication, and in again", `{"start":{"session":"A"},"events":[{"after":1000,"do":"expire","then":"401"},{"after":0,"do":"refresh"},{"after":2000,"do":"endpoint","as":"ok"},{"after":0,"do":"sign","who":"A","then":"swap","takes":100}]}`},
 	{"the page calls refresh while the chat is delayed", `{"start":{"displayAfter":5},"events":[{"after":0,"do":"visit","how":"swap","page":"fresh","url":"/1","takes":500},{"after":520,"do":"own","call":"refresh"}]}`},
+	{"a chat that is to come, after one that was taken away", `{"start":{"displayAfter":40},"events":[{"after":0,"do":"sign","who":"B","then":"nothing","takes":0},{"after":78200,"do":"takeOut"},{"after":100,"do":"sign","who":"A","then":"swap","takes":0}]}`},
+	{"the page resets while its chat's iframe starts", `{"start":{},"events":[{"after":260,"do":"own","call":"clear"},{"after":0,"do":"sign","who":"B","tab":"other"},{"after":2790,"do":"resize"}]}`},
 	{"HubSpot's sample loads within a reset", `{"start":{"session":"A","sample":"before"},"events":[{"after":0,"do":"visit","how":"swap","page":"never","url":"/0","takes":0},{"after":1000,"do":"visit","how":"swap","page":"fresh","url":"/0","takes":0},{"after":300,"do":"sign","who":"nobody","then":"refresh","takes":0}]}`},
 }
 
@@ -295,6 +302,8 @@ var damages = []struct{ name, rule, instead string }{
 	{"a preview is a page", `const preview = () => "turboPreview" in d.documentElement.dataset;`, `const preview = () => false;`},
 	{"nobody looks", `on("focus pageshow visibilitychange", attend);`, ``},
 	{"cookies change unseen", `cookieStore.addEventListener("change", step);`, ``},
+
+	{"who it is is asked before the chat is wanted", `&& !asking && demanded) ask(step);`, `&& !asking) ask(step);`},
 
 	// What the page sees.
 	{"nothing is hidden", `captured === (wanted || NOBODY) && !absent ? "" : "none"`, `""`},

@@ -22,7 +22,7 @@ export function generate(seed) {
   const chance = (p) => next() < p;
   const ms = (most) => Math.round(next() * most / 10) * 10;
   const visitor = () => one("A", "B", "nobody");
-  const page = () => one("fresh", "fresh", "fresh", "fresh", "late", "anybody", "never", "stale A", "stale B", "stale nobody");
+  const page = () => one("fresh", "fresh", "fresh", "fresh", "late", "anybody", "asks", "never", "stale A", "stale B", "stale nobody");
 
   const events = {
     visit: [8, () => ({ how: one("swap", "swap", "swap", "fragment", "morph", "document"), page: page(), url: one("/0", "/1", "/2"), preview: chance(0.3), takes: ms(1000) })],
@@ -32,8 +32,9 @@ export function generate(seed) {
     look: [3, () => ({ as: one("visibility", "pageshow", "focus") })],
     endpoint: [1.5, () => ({ as: one("ok", "ok", ...Object.keys(ENDPOINT)) })],
     backend: [3, () => ({ as: one("ok", "ok", "ok", "slow", "slow", ...Object.keys(BACKEND)) })],
-    display: [1, () => ({ after_s: one(0, 2, 5, 12) })],
+    display: [1, () => ({ after_s: one(0, 2, 5, 12, 40) })],
     refresh: [1, () => ({})],
+    open: [1, () => ({})],
     resize: [1, () => ({})],
     own: [1.5, () => ({ call: one("clear", "load", "refresh") })],
     takeOut: [0.7, () => ({})],
@@ -60,7 +61,7 @@ export function generate(seed) {
       cookieEvents: one(0, 5, 40),
       backend: chance(0.8) ? "ok" : one(...Object.keys(BACKEND)),
       endpoint: chance(0.9) ? "ok" : one(...Object.keys(ENDPOINT)),
-      displayAfter: chance(0.85) ? 0 : one(2, 5, 12),
+      displayAfter: chance(0.85) ? 0 : one(2, 5, 12, 40),
       sample: chance(0.9) ? "" : one("before", "after"),
     },
     events: Array.from({ length: 1 + Math.floor(next() * MOST_EVENTS) }, event),

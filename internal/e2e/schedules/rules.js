@@ -42,6 +42,8 @@ export class Rules {
   // that comes then is the right visitor's, but may have been chosen for an earlier
   // page; and none may come before the next document.
   #midway = false;
+  #refreshed = false;    // the application wants to know who is signed in
+  #demanded = false;     // the document wants the chat: until then nothing is asked
   #uncertain;            // the endpoint is not to be relied on in this schedule
 
   constructor(world) {
@@ -82,6 +84,7 @@ export class Rules {
     this.disturbed();
     const before = this.truth;
     this.#page = { claim, holds: part === this.world.marked };
+    if (claim !== "?") this.#demanded = true;
     if (this.world.config.markers[this.world.marked] === claim) this.#refused = null;
     const { holds } = this.#page;
     if (this.truth !== before) this.truthChanged();
@@ -97,7 +100,18 @@ export class Rules {
     this.noticed("endpoint");
   }
 
+  demanded() { this.#demanded = true; }
+
+  // askedEndpoint: a page whose chat nobody wants costs the application nothing.
+  askedEndpoint() {
+    if (!this.#demanded && !this.#refreshed) this.breaks("needless", "the endpoint was asked before the chat was wanted");
+  }
+
+  refreshed() { this.#refreshed = true; }
+
   documentOpened() {
+    this.#demanded = this.#page.claim !== "?";
+    this.#refreshed = false;
     this.#requests = [];
     this.#midway = false;
     this.#before = new Set();
@@ -121,7 +135,8 @@ export class Rules {
     const alone = this.#excuse < last?.at - THROTTLE && !(this.world.start.sample && this.#requests.some((r) => r.status !== 200));
     const needless = alone && last.visitor === visitor && last.url === request.url && (last.status === 200 || !last.answered);
     if (needless) this.breaks("needless", `asked again for ${visitor} on ${request.url}`);
-    const hasty = this.#expected && this.#expected.visitor === visitor && now - this.#expected.at < PATIENCE &&
+    // Without the endpoint's word the page may have held the visitor for nobody before.
+    const hasty = this.#expected && !(this.#uncertain && visitor === NOBODY) && this.#expected.visitor === visitor && now - this.#expected.at < PATIENCE &&
       last && last.url === request.url && last.visitor !== visitor;
     if (hasty) this.breaks("needless", `asked for ${visitor} on the page that is left`);
     this.#requests.push(request);
@@ -186,20 +201,26 @@ export class Rules {
     if (busy > 10) this.breaks("end", `${busy} tasks in ten quiet seconds`);
     else if (tab.pendingTimers() > 5) this.breaks("end", `${tab.pendingTimers()} timers`);
     else if (reloads > 10) this.breaks("end", `${reloads} reloads`);
+    else if (!this.#aware) return; // it has changed once more, and nothing told the page
     else if (start.loader === "blocked") {
       if (chats.length > 0) this.breaks("end", `chats without HubSpot: ${seen}`);
+    } else if (!this.#demanded) {
+      // HubSpot's sample and the application may load by themselves, anonymously.
+      if (chats.some((chat) => chat.visitor !== NOBODY)) this.breaks("end", `a chat that nobody wanted: ${seen}`);
     } else if (!last) this.breaks("end", "HubSpot was never asked");
-    else if (!allowed.includes(last.visitor)) this.breaks("end", `HubSpot was last asked for ${last.visitor}, and it is ${truth}`);
+    // A shell that has no chat is got rid of by one reload, no more.
+    else if (!allowed.includes(last.visitor) && !(last.status !== 200 && reloads > 0)) this.breaks("end", `HubSpot was last asked for ${last.visitor}, and it is ${truth}`);
     else if (last.url !== tab.url.pathname && !this.#midway) this.breaks("end", `HubSpot was last told of ${last.url}, and it is ${tab.url.pathname}`);
     else if (chats.length > 1) this.breaks("end", `chats: ${seen}`);
     else if (this.#midway && chats.length === 0) return;
+    else if (last.status === 200 && !last.answered) return; // HubSpot takes its time
     else if (last.status === 200) {
       const [chat] = visible;
       if (!chat || !chat.loaded || !allowed.includes(chat.visitor)) this.breaks("end", `chat: ${seen}, and it is ${truth}`);
     } else if (last.status === "hide" || last.status === 204 || last.status === 404) {
       // Unless an earlier question was answered later.
       const overtaken = this.#requests.some((r) => r !== last && r.answered > last.at);
-      if (visible.length > 0 && !overtaken) this.breaks("end", `chat: ${seen}, and there shall be none on ${last.url}`);
+      if (visible.length > 0 && !overtaken && !this.#midway) this.breaks("end", `chat: ${seen}, and there shall be none on ${last.url}`);
     }
   }
 }

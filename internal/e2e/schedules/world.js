@@ -141,7 +141,16 @@ export class World {
       endpoint: () => { this.endpoint = event.as; },
       backend: () => { this.backend = event.as; },
       display: () => { this.displayAfter = event.after_s; },
-      refresh: () => this.#call("refresh()", (win) => win.hubspotVisitor && win.hubspotVisitor.refresh()),
+      refresh: () => this.#call("refresh()", (win) => {
+        if (!win.hubspotVisitor) return;
+        this.rules.refreshed();
+        win.hubspotVisitor.refresh();
+      }),
+      open: () => this.#call("open()", (win) => {
+        if (!win.hubspotVisitor) return;
+        this.rules.demanded();
+        win.hubspotVisitor.open();
+      }),
       resize: () => this.#call("resize", (win) => win.dispatchEvent(this.tab.event("resize"))),
       own: () => this.#own(event.call),
       takeOut: () => this.#takeOut(),
@@ -185,7 +194,7 @@ export class World {
 
   #look({ as }) {
     const { tab } = this, { document: doc, window: win } = tab;
-    if (as === "focus") win.dispatchEvent(tab.event("focus"));
+    if (as === "focus") for (const type of ["blur", "focus"]) win.dispatchEvent(tab.event(type));
     if (as === "pageshow") win.dispatchEvent(new win.PageTransitionEvent("pageshow", { persisted: true }));
     if (as === "visibility") {
       for (tab.hidden of [true, false]) doc.dispatchEvent(tab.event("visibilitychange", { bubbles: true }));
@@ -234,7 +243,7 @@ export class World {
   // cache (stale) neither.
   #render(page, brought) {
     const stale = page.startsWith("stale ");
-    if (stale || page === "anybody" || page === "never") return { part: page.replace("stale ", "") };
+    if (stale || page === "anybody" || page === "asks" || page === "never") return { part: page.replace("stale ", "") };
     const part = page === "late" && this.session !== NOBODY ? "late " + this.session : this.session;
     return { part, marker: brought !== this.session && this.session };
   }
@@ -254,7 +263,7 @@ export class World {
         this.#fill(doc.body, this.config.parts[part]);
         if (this.start.sample === "after") doc.body.append(this.tab.script({}, SAMPLE));
       });
-    } else if (how === "swap") {
+    } else if (how === "swap" || how === "morph" && this.#otherLoad(part)) {
       const body = this.tab.document.createElement("body");
       this.#fill(body, this.config.parts[part]);
       this.#swap(body, url);
@@ -325,6 +334,12 @@ export class World {
     this.#emit("turbo:render");
   }
 
+  // #otherLoad: a page is refreshed as it is, on demand or not.
+  #otherLoad(part) {
+    const element = this.tab.document.querySelector("[data-hubspot-visitor]");
+    return element && element.dataset.load !== this.config.parts[part][1].attributes["data-load"];
+  }
+
   // reload is the script's: the old document lives on until the new one is there.
   reload() {
     this.note("!", "the document is loaded again");
@@ -355,6 +370,7 @@ export class World {
   #askEndpoint({ url, method }) {
     const number = ++this.#questions, brought = this.marked, { after, status, nobody } = ENDPOINT[this.endpoint];
     this.note("<", method, url.href, this.endpoint);
+    this.rules.askedEndpoint();
     this.#askedUntil = this.clock.now + Math.min(after, ANSWER_WITHIN);
     if (status !== undefined) return { after, status };
     const visitor = this.session;
