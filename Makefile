@@ -23,7 +23,7 @@ test: internal/e2e/node_modules
 # thousand, and fuzzing.
 proof: internal/e2e/node_modules
 	PROOF=1 $(GO) test -race -timeout=30m -run 'Herd|Storm|Days|Outage|AccountError|Bounds|WrongIdentity' ./hubspot
-	cd internal/e2e && PROOF=1 $(GO) test -timeout=20m -run 'Schedules|Damage' ./...
+	cd internal/e2e && PROOF=1 $(GO) test -timeout=20m -run 'Schedules|Damage|Weight|RunTime|WidgetFacts' ./...
 	$(MAKE) fuzz
 
 internal/e2e/node_modules: internal/e2e/package-lock.json
