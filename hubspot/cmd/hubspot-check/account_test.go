@@ -28,8 +28,8 @@ func TestFaults(t *testing.T) {
 		"488":       "data centre: the account lives in another of HubSpot's data centres: eu1 (488",
 		"500":       "answer: HubSpot is in trouble (500)",
 		"502":       "answer: HubSpot's edge does not reach HubSpot (502)",
-		"hang":      "answer: there was a connection and no answer within 300ms",
-		"drip":      "answer: the answer began, and was not whole within 300ms",
+		"hang":      "answer: there was a connection and no answer within 1s",
+		"drip":      "answer: the answer began, and was not whole within 1s",
 		"reset":     "answer: the connection was cut before an answer came",
 		"cut":       "answer: the answer broke off in the middle",
 		"garbage":   "answer: the answer is not JSON with a token",
@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 			emulator := hubspottest.NewServer(t)
 			emulator.SetOutage(&fault.Fault)
 			cfg := account(emulator)
-			cfg.Timeout = 300 * time.Millisecond
+			cfg.Timeout = time.Second
 			p := check(t, cfg)
 			p.expect(t, want)
 			if !strings.Contains(p.out, "- not checked: ") || !strings.Contains(p.out, "✓ loader: ") {
@@ -83,8 +83,11 @@ func TestAccount(t *testing.T) {
 		"day nearly used up":   {func(s *hubspottest.Server) { s.SetDailyLimit(10); used(t, s, 9) }, nil, "daily limit: 0 of the day's 10 calls are left"},
 		"13 hours ahead":       {func(s *hubspottest.Server) { s.Advance(13 * time.Hour) }, nil, "clock: this machine's is 13h0m0s behind HubSpot's"},
 		"5 minutes behind":     {func(s *hubspottest.Server) { s.Advance(-5 * time.Minute) }, nil, "clock: this machine's is 5m0s ahead of HubSpot's"},
-		"slow":                 {func(s *hubspottest.Server) { s.SetOutage(&hubspottest.Fault{Latency: 30 * time.Millisecond}) }, func(c *hubspot.Config) { c.Timeout = 50 * time.Millisecond }, "latency: median "},
-		"another path":         {func(s *hubspottest.Server) { s.SetOutage(&hubspottest.Fault{Status: 404}) }, nil, "answer: what answers knows no token call (404)"},
+		"slow": {func(s *hubspottest.Server) {
+			s.SetRateLimit(2, 10*time.Second) // one call more
+			s.SetOutage(&hubspottest.Fault{Latency: 1200 * time.Millisecond})
+		}, func(c *hubspot.Config) { c.Timeout = 2300 * time.Millisecond }, "latency: median 1"},
+		"another path": {func(s *hubspottest.Server) { s.SetOutage(&hubspottest.Fault{Status: 404}) }, nil, "answer: what answers knows no token call (404)"},
 		"a redirect": {func(s *hubspottest.Server) {
 			s.SetOutage(&hubspottest.Fault{Status: 302, Header: http.Header{"Location": {"/elsewhere"}}})
 		}, nil, "answer: what answers points elsewhere"},

@@ -38,6 +38,7 @@ type markup struct {
 	said     string   // the library's comment: why nobody is identified
 	asText   bool     // the page part stands in the page as text, for people to read
 	inRemark bool     // or within a comment, or noscript
+	broken   error    // why there is nothing above
 }
 
 const marker = "data-hubspot-visitor"
@@ -45,8 +46,9 @@ const marker = "data-hubspot-visitor"
 func parseMarkup(body []byte) markup {
 	var m markup
 	root, err := html.Parse(bytes.NewReader(body))
-	if err != nil {
-		return m // of a reader that fails, which this one does not
+	if err != nil { // elements within elements, hundreds of them
+		m.broken = err
+		return m
 	}
 	m.walk(root, "")
 	return m

@@ -79,6 +79,8 @@ func (c *checker) leaks(d document) []problem {
 // noPart says why the page carries no page part.
 func noPart(m markup) problem {
 	switch {
+	case m.broken != nil:
+		return problem{"the page cannot be read as HTML: " + m.broken.Error(), "mend the page's elements: one that is not closed, again and again, is the usual reason"}
 	case m.asText:
 		return problem{"the page part stands in the page as text, with &lt; instead of <", "hand it to the template as template.HTML, which snippet.HTML returns, and not as a string"}
 	case m.inRemark:
@@ -149,8 +151,8 @@ func visitorProblems(m markup, p part) (problems []problem) {
 	return problems
 }
 
-// loaderSrc is how HubSpot's loader is included: on its own hosts, or where the
-// configuration says.
+// isLoader reports whether u is HubSpot's loader, on HubSpot's own hosts or where
+// the configuration says, or what that would add.
 func (c *checker) isLoader(u *url.URL) bool {
 	file := portalFile.MatchString(u.Path)
 	return strings.HasSuffix(u.Host, "hs-scripts.com") && file || u.Host == c.loaderURL().Host && file ||

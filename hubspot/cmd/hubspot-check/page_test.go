@@ -141,6 +141,7 @@ func TestPageMistakes(t *testing.T) {
 		"no page part": {application{page: func(_ http.Header, body string) string {
 			return regexp.MustCompile(`(?s)<script.*</script>`).ReplaceAllString(body, "")
 		}}, []string{"page part: the page has none: no element with data-hubspot-visitor"}},
+		"never closed": {application{page: before("<h1>", strings.Repeat("<div>", 600))}, []string{"page part: the page cannot be read as HTML"}},
 		"says why": {application{page: func(_ http.Header, body string) string {
 			return regexp.MustCompile(`(?s)<script.*</script>`).ReplaceAllString(body, "<!-- hubspot-visitor: no consent -->")
 		}}, []string{"page part: the page has none, since no consent"}},
