@@ -168,6 +168,9 @@ func TestPageMistakes(t *testing.T) {
 			"visitor on the page: it identifies a visitor, although it was asked for without any cookie",
 			"token endpoint: POST /hubspot-visitor/token names a visitor, although it was asked without any cookie",
 		}},
+		"Ada's, without a token": {application{signedIn: true, endpoint: answer(204, "", "", "Cache-Control", "private, no-store"), page: func(_ http.Header, body string) string {
+			return regexp.MustCompile(`"identificationEmail".*?}`).ReplaceAllString(body, `"identificationEmail":"","identificationToken":""}`)
+		}}, []string{"visitor on the page: it identifies a visitor, although it was asked for without any cookie"}},
 		// HubSpot's loader.
 		"no loader": {application{page: func(_ http.Header, body string) string {
 			return regexp.MustCompile(loaderStart+`.*?</script>`).ReplaceAllString(body, "")
