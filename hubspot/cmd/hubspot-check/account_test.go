@@ -28,8 +28,8 @@ func TestFaults(t *testing.T) {
 		"488":       "data centre: the account lives in another of HubSpot's data centres: eu1 (488",
 		"500":       "answer: HubSpot is in trouble (500)",
 		"502":       "answer: HubSpot's edge does not reach HubSpot (502)",
-		"hang":      "answer: there was a connection and no answer within 1s",
-		"drip":      "answer: the answer began, and was not whole within 1s",
+		"hang":      "answer: there was a connection and no answer within 1.5s",
+		"drip":      "answer: the answer began, and was not whole within 1.5s",
 		"reset":     "answer: the connection was cut before an answer came",
 		"cut":       "answer: the answer broke off in the middle",
 		"garbage":   "answer: the answer is not JSON with a token",
@@ -46,7 +46,10 @@ func TestFaults(t *testing.T) {
 			emulator := hubspottest.NewServer(t)
 			emulator.SetOutage(&fault.Fault)
 			cfg := account(emulator)
-			cfg.Timeout = time.Second
+			cfg.Timeout = 10 * time.Second
+			if strings.Contains(want, "within 1.5s") {
+				cfg.Timeout = 1500 * time.Millisecond
+			}
 			p := check(t, cfg)
 			p.expect(t, want)
 			if !strings.Contains(p.out, "- not checked: ") || !strings.Contains(p.out, "✓ loader: ") {
