@@ -82,7 +82,7 @@ var samplePage = template.Must(template.New("").Parse(`<!doctype html>
 type nonceKey struct{}
 
 // sample is an application with a strict policy, where nobody is signed in.
-func sample(cfg hubspot.Config) (http.Handler, error) {
+func sample(cfg hubspot.Config, options ...snippet.Option) (http.Handler, error) {
 	client, err := hubspot.NewClient(cfg)
 	if err != nil {
 		return nil, err
@@ -98,13 +98,13 @@ func sample(cfg hubspot.Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	nonce := snippet.WithNonce(func(ctx context.Context) string {
+	options = append(options, snippet.WithNonce(func(ctx context.Context) string {
 		nonce, _ := ctx.Value(nonceKey{}).(string)
 		return nonce
-	})
+	}))
 	page := chat.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_ = samplePage.Execute(w, snippet.HTML(r.Context(), nonce)) // the client has left if this fails
+		_ = samplePage.Execute(w, snippet.HTML(r.Context(), options...)) // the client has left if this fails
 	}))
 	policy := "default-src 'none'; base-uri 'none'; " + strings.ReplaceAll("connect-src 'self' HERE; frame-src HERE; style-src HERE; script-src HERE 'nonce-", "HERE", cfg.LoaderURL)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

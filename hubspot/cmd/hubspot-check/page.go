@@ -58,7 +58,8 @@ func (c *checker) page(ctx context.Context, address string) *url.URL {
 	last := parts[len(parts)-1] // it decides in the browser, too
 	c.group("page part", c.partProblems(ctx, m, last, d), "portal %s, settings and script in their order", last.portal)
 	c.group("visitor on the page", visitorProblems(m, last), "%s", claimWords(last))
-	c.group("page's loader", c.loaderProblems(m, last, d.url), "one, and HubSpot's own of this portal")
+	loaders := c.loaders(m, last, d.url)
+	c.group("page's loader", c.loaderProblems(m, last, d.url, loaders), "%s", loaderWords(last, loaders))
 	c.group("page's own settings", settingsProblems(m, last), "nothing of it is in the chat's way")
 	c.group("caching", cacheProblems(last, d), "%s", cacheWords(d))
 	c.group("policy", c.policyProblems(ctx, m, last, d), "%s", policyWords(m, d))
@@ -126,12 +127,16 @@ func (c *checker) partProblems(ctx context.Context, m markup, p part, d document
 const (
 	claimNobody  = ""
 	claimAnybody = "*"
+	claimAsk     = "?"
 	claimNever   = "-"
 )
 
 func claimWords(p part) string {
-	if p.claim == claimAnybody {
+	switch p.claim {
+	case claimAnybody:
 		return "the same page for everybody; its script asks who is signed in"
+	case claimAsk:
+		return "the same page for everybody; its script asks who is signed in when the chat is wanted"
 	}
 	return "anonymous, as it has to be for somebody without a session"
 }
@@ -161,42 +166,62 @@ func (c *checker) isLoader(u *url.URL) bool {
 
 var portalFile = regexp.MustCompile(`/([0-9]+)\.js$`)
 
-func (c *checker) loaderProblems(m markup, p part, page *url.URL) (problems []problem) {
+// loaderTag is HubSpot's loader as the page includes it.
+type loaderTag struct {
+	script
+	url *url.URL
+}
+
+// loaders are those that the page includes, and the one that the page part's
+// script adds.
+func (c *checker) loaders(m markup, p part, page *url.URL) (all []loaderTag) {
+	for _, s := range m.others(p) {
+		if u, err := page.Parse(s.attributes["src"]); err == nil && s.has("src") && c.isLoader(u) {
+			all = append(all, loaderTag{s, u})
+		}
+	}
+	if p.load != "" && p.loader != "" {
+		if u, err := page.Parse(p.loader); err == nil {
+			all = append(all, loaderTag{script{attributes: map[string]string{"id": "hs-script-loader"}}, u})
+		}
+	}
+	return all
+}
+
+func loaderWords(p part, loaders []loaderTag) string {
+	switch {
+	case len(loaders) == 0:
+		return "left to the page or its tag manager, as snippet.WithoutLoader has it"
+	case !loaders[0].runs(): // as snippet.WithLoaderAttribute says, or a consent tool on the way
+		return "one, of this portal, held back as " + loaders[0].attributes["type"] + " until something, such as a consent tool, releases it"
+	case p.load != "":
+		return "one, of this portal, which the page part's script adds (" + p.load + ")"
+	}
+	return "one, of this portal"
+}
+
+func (c *checker) loaderProblems(m markup, p part, page *url.URL, loaders []loaderTag) (problems []problem) {
 	add := func(what, mend string) { problems = append(problems, problem{what, mend}) }
 	second := "leave only the page part's: take the tracking code (in HubSpot, Settings > Tracking & Analytics > Tracking code) out of the layout, and HubSpot out of plugins and tag managers on these pages"
-	type found struct {
-		script
-		url *url.URL
-	}
-	var loaders []found
-	for _, s := range m.others(p) {
-		if src := s.attributes["src"]; src != "" {
-			if u, err := page.Parse(src); err == nil && c.isLoader(u) {
-				loaders = append(loaders, found{s, u})
-			}
-		} else if strings.Contains(s.text, "hs-scripts.com/") || strings.Contains(s.text, "usemessages.com/") {
-			add("an inline script adds HubSpot's loader a second time", second)
-		}
-	}
-	if p.load != "" { // the page part's script adds it
-		if u, err := page.Parse(p.loader); err == nil {
-			loaders = append(loaders, found{script{attributes: map[string]string{"id": "hs-script-loader"}}, u})
-		}
+	inline := slices.ContainsFunc(m.others(p), func(s script) bool {
+		return !s.has("src") && (strings.Contains(s.text, "hs-scripts.com/") || strings.Contains(s.text, "usemessages.com/"))
+	})
+	if inline && len(loaders) > 0 {
+		add("an inline script adds HubSpot's loader a second time", second)
 	}
 	if len(loaders) == 0 {
-		add("HubSpot's loader is not in the page, though the page part is", "look for what takes foreign scripts out of pages: an optimiser, a consent tool, a content filter")
+		if p.load == "" && !inline { // or else the script was told that somebody else adds it
+			add("HubSpot's loader is not in the page, though the page part is", "look for what takes foreign scripts out of pages: an optimiser, a consent tool, a content filter; with snippet.WithoutLoader nothing, if the tag manager brings it")
+		}
 		return problems
 	}
 	if len(loaders) > 1 {
 		add(fmt.Sprintf("HubSpot's scripts are included %d times, and the first copy may load the chat before the page part can say who it is", len(loaders)), second)
 	}
-	if !slices.ContainsFunc(loaders, func(f found) bool { return f.attributes["id"] == "hs-script-loader" }) {
+	if !slices.ContainsFunc(loaders, func(f loaderTag) bool { return f.attributes["id"] == "hs-script-loader" }) {
 		add("the loader's element lost its id hs-script-loader, so HubSpot's loader adds itself again", "leave the page part as it is")
 	}
 	for _, f := range loaders {
-		if !f.runs() {
-			add("a loader's type is "+f.attributes["type"]+": something, such as a consent tool, holds it back", "let the consent tool release it, or use middleware.WithConsent and exempt it there")
-		}
 		if f.url.Scheme == "http" && page.Scheme == "https" {
 			add("the page is https and the loader http: browsers refuse it", "leave HUBSPOT_LOADER_URL away, or begin it with https:// or //")
 		}
@@ -407,7 +432,7 @@ func (c *checker) endpoint(ctx context.Context, p part, page *url.URL) {
 		switch p.claim {
 		case claimNever:
 			c.leave("the page never asks", "token endpoint")
-		case claimAnybody:
+		case claimAnybody, claimAsk:
 			c.fail("token endpoint", problem{"there is none, and the page is the same for everybody: nobody is ever identified on it", "take WithTokenPath(\"\") out, or let the page be private"})
 		default:
 			c.pass("token endpoint", "switched off: a page whose token is late stays anonymous")

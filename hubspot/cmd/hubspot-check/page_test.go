@@ -15,6 +15,7 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
@@ -23,13 +24,14 @@ func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 // the browser.
 type application struct {
 	signedIn bool // whoever asks
+	chat     []snippet.Option
 	page     func(h http.Header, body string) string
 	endpoint http.HandlerFunc // instead of the real one
 }
 
 func (a application) serve(t *testing.T, cfg hubspot.Config) (address string) {
 	t.Helper()
-	app, err := sample(cfg)
+	app, err := sample(cfg, a.chat...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,11 +177,11 @@ func TestPageMistakes(t *testing.T) {
 		"no loader": {application{page: func(_ http.Header, body string) string {
 			return regexp.MustCompile(loaderStart+`.*?</script>`).ReplaceAllString(body, "")
 		}}, []string{"page's loader: HubSpot's loader is not in the page, though the page part is"}},
-		"second loader":       {application{page: before(endOfBody, `<script async src="//js.hs-scripts.com/12345678.js"></script>`)}, []string{"page's loader: HubSpot's scripts are included 2 times", "page's loader: a loader comes from js.hs-scripts.com"}},
-		"second, by a script": {application{page: before(endOfBody, `<script>var s=document.createElement("script");s.src="//js.hs-scripts.com/"+id+".js"</script>`)}, []string{"page's loader: an inline script adds HubSpot's loader a second time"}},
-		"loader's id lost":    {application{page: replace(`id="hs-script-loader"`, `id="script-7"`)}, []string{"page's loader: the loader's element lost its id hs-script-loader"}},
-		"held back":           {application{page: replace(loaderStart, loaderStart+` type="text/plain"`)}, []string{"page's loader: a loader's type is text/plain"}},
-		"loader's portal":     {application{page: replace("/12345678.js", "/87654321.js")}, []string{"page's loader: a loader is of portal 87654321, but HUBSPOT_PORTAL_ID is 12345678"}},
+		"second loader":          {application{page: before(endOfBody, `<script async src="//js.hs-scripts.com/12345678.js"></script>`)}, []string{"page's loader: HubSpot's scripts are included 2 times", "page's loader: a loader comes from js.hs-scripts.com"}},
+		"second, by a script":    {application{page: before(endOfBody, `<script>var s=document.createElement("script");s.src="//js.hs-scripts.com/"+id+".js"</script>`)}, []string{"page's loader: an inline script adds HubSpot's loader a second time"}},
+		"loader's id lost":       {application{page: replace(`id="hs-script-loader"`, `id="script-7"`)}, []string{"page's loader: the loader's element lost its id hs-script-loader"}},
+		"loader's portal":        {application{page: replace("/12345678.js", "/87654321.js")}, []string{"page's loader: a loader is of portal 87654321, but HUBSPOT_PORTAL_ID is 12345678"}},
+		"second, beside a click": {application{chat: []snippet.Option{snippet.WithLoad(snippet.LoadClick)}, page: before(endOfBody, `<script src="//js.hs-scripts.com/12345678.js"></script>`)}, []string{"page's loader: HubSpot's scripts are included 2 times", "page's loader: a loader comes from js.hs-scripts.com"}},
 		// Somebody's own settings.
 		"settings behind": {application{page: before(endOfBody, `<script>window.hsConversationsSettings = { loadImmediately: true };</script>`)}, []string{"page's own settings: a script behind the page part assigns window.hsConversationsSettings"}},
 		"one of them":     {application{page: before(endOfBody, `<script>hsConversationsSettings.loadImmediately = true</script>`)}, []string{"page's own settings: a script behind the page part assigns"}},
@@ -246,7 +248,8 @@ func TestPageMistakes(t *testing.T) {
 			h.Set("Cache-Control", "public, max-age=60")
 			return replace(`data-endpoint="/hubspot-visitor/token"`, "")(h, replace(`data-hubspot-visitor=""`, `data-hubspot-visitor="*"`)(h, body))
 		}}, []string{"token endpoint: there is none, and the page is the same for everybody"}},
-		"signed out by 401": {application{endpoint: answer(401, "", "", "Cache-Control", "no-store")}, nil},
+		"no endpoint, on demand": {application{chat: []snippet.Option{snippet.WithLoad(snippet.LoadClick)}, page: replace(`data-endpoint="/hubspot-visitor/token"`, "")}, []string{"token endpoint: there is none, and the page is the same for everybody"}},
+		"signed out by 401":      {application{endpoint: answer(401, "", "", "Cache-Control", "no-store")}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			emulator := hubspottest.NewServer(t)
@@ -272,6 +275,33 @@ func spoilPart(open, closing string) func(http.Header, string) string {
 		head, part, _ := strings.Cut(body, "<script")
 		at := strings.LastIndex(part, "</script>") + len("</script>")
 		return head + open + "<script" + part[:at] + closing + part[at:]
+	}
+}
+
+// What an application may choose is no mistake.
+func TestChoices(t *testing.T) {
+	for name, tt := range map[string]struct {
+		application
+		says string
+	}{
+		"when idle":    {application{chat: []snippet.Option{snippet.WithLoad(snippet.LoadIdle)}}, "✓ page's loader: one, of this portal, which the page part's script adds (idle)"},
+		"on a click":   {application{chat: []snippet.Option{snippet.WithLoad(snippet.LoadClick)}}, "✓ visitor on the page: the same page for everybody; its script asks who is signed in when the chat is wanted"},
+		"kept for all": {application{chat: []snippet.Option{snippet.WithLoad(snippet.LoadManual)}, page: header("Cache-Control", "public, max-age=60")}, "✓ caching: Cache-Control: public, max-age=60"},
+		"tag manager":  {application{chat: []snippet.Option{snippet.WithLoad(snippet.LoadIdle), snippet.WithoutLoader()}}, "✓ page's loader: left to the page"},
+		"own snippet": {application{page: func(_ http.Header, body string) string {
+			return regexp.MustCompile(loaderStart+`.*?</script>`).ReplaceAllString(body, `<script>add("https://js.hs-scripts.com/12345678.js")</script>`)
+		}}, "✓ page's loader: left to the page"},
+		"consent tool": {application{chat: []snippet.Option{snippet.WithLoaderAttribute("type", "text/plain")}}, "✓ page's loader: one, of this portal, held back as text/plain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			emulator := hubspottest.NewServer(t)
+			cfg := account(emulator)
+			p := check(t, cfg, "-page", tt.serve(t, cfg))
+			p.expect(t)
+			if !strings.Contains(p.out, tt.says) {
+				t.Errorf("it does not say %q:\n%s", tt.says, p.out)
+			}
+		})
 	}
 }
 
