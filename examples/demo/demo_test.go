@@ -369,8 +369,13 @@ func TestRunServesUntilItIsEnded(t *testing.T) {
 	}()
 
 	origins := make(map[string]string)
+	exported := make(map[string]string)
 	lines := bufio.NewScanner(read)
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Ctrl-C") {
+		if line, ok := strings.CutPrefix(lines.Text(), "  export "); ok {
+			name, value, _ := strings.Cut(line, "=")
+			exported[name] = value
+		}
 		if fields := strings.Fields(lines.Text()); len(fields) > 1 && strings.HasPrefix(fields[1], "http://") {
 			origins[fields[0]] = fields[1]
 		}
@@ -385,6 +390,14 @@ func TestRunServesUntilItIsEnded(t *testing.T) {
 		_ = res.Body.Close()
 		if res.StatusCode != http.StatusOK {
 			t.Errorf("%s: status %d", address, res.StatusCode)
+		}
+	}
+	for name, want := range map[string]string{
+		"HUBSPOT_ACCESS_TOKEN": hubspottest.AccessToken.Reveal(), "HUBSPOT_PORTAL_ID": "12345678",
+		"HUBSPOT_API_URL": origins["HubSpot"], "HUBSPOT_LOADER_URL": origins["HubSpot"],
+	} {
+		if got := exported[name]; got != want {
+			t.Errorf("another application is told %s=%s, want %s", name, got, want)
 		}
 	}
 	cancel()

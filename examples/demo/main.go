@@ -90,8 +90,15 @@ What to try
   3. Sign out, sign in as the other person and write: the inbox shows both.
   4. %[1]s/help never identifies anybody.
 
-Ctrl-C ends the demo.
 `, shop, inbox)
+	if emulator != "" {
+		fmt.Fprintln(out, "An application of your own meets the same HubSpot with these lines, in its shell")
+		for _, line := range hubspottest.Env(emulator) {
+			fmt.Fprintln(out, "  export", line)
+		}
+		fmt.Fprintln(out)
+	}
+	fmt.Fprintln(out, "Ctrl-C ends the demo.")
 }
 
 // servers are the HTTP servers of the program.

@@ -28,6 +28,9 @@
 //
 // The chats are then at /inbox, the token calls at /calls.json.
 //
+// For an application that runs, in any language, there is the command
+// hubspot/cmd/hubspot-emulator; [Env] is what it prints.
+//
 // # Trouble
 //
 // [Server.SetAccessToken], [Server.SetScopes], [Server.SetPlan] and the limits

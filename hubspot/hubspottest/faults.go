@@ -116,6 +116,15 @@ func FaultMigrating(retryAfter time.Duration) Fault {
 	return f
 }
 
+// FaultOtherDataCenter is 488: the account lives in another data center, which
+// the answer names (eu1, for example).
+func FaultOtherDataCenter(hublet string) Fault {
+	return jsonFault(488, errorBody{
+		Message: "This account is unknown to this Hublet.",
+		Context: map[string]any{"correctHublet": []string{hublet}},
+	})
+}
+
 func jsonFault(status int, b errorBody) Fault {
 	return Fault{Status: status, Header: http.Header{"Content-Type": {jsonType}}, Body: string(b.encode())}
 }

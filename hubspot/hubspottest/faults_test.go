@@ -54,6 +54,7 @@ func TestReadyMadeFaults(t *testing.T) {
 		{"server error", hubspottest.FaultServerError(), 500, "<html>", "text/html"},
 		{"unavailable", hubspottest.FaultUnavailable(), 502, "<html>", "text/html"},
 		{"migrating", hubspottest.FaultMigrating(time.Hour), 477, `"status":"error"`, "application/json"},
+		{"other data center", hubspottest.FaultOtherDataCenter("eu1"), 488, `"correctHublet":["eu1"]`, "application/json"},
 		{"garbage", hubspottest.Fault{Body: "what?"}, 200, "what?", "text/plain"},
 		{"status only", hubspottest.Fault{Status: 504}, 504, "", ""},
 		{"header only", hubspottest.Fault{Header: http.Header{"content-type": {"text/plain"}}}, 200, `"token"`, "text/plain"},

@@ -118,6 +118,18 @@ func NewServer(t testing.TB) *Server {
 	return s
 }
 
+// Env is what an application needs in its environment to take the emulator at
+// url for HubSpot, in the form of [os.Environ]: HUBSPOT_ACCESS_TOKEN,
+// HUBSPOT_PORTAL_ID, HUBSPOT_API_URL and HUBSPOT_LOADER_URL.
+func Env(url string) []string {
+	return []string{
+		"HUBSPOT_ACCESS_TOKEN=" + AccessToken.Reveal(),
+		"HUBSPOT_PORTAL_ID=" + PortalID,
+		"HUBSPOT_API_URL=" + url,
+		"HUBSPOT_LOADER_URL=" + url,
+	}
+}
+
 // Close ends hanging requests, closes every connection of [Server.Client] and
 // stops listening. A second call does nothing. Inside a testing/synctest bubble
 // call it before the bubble ends; t.Cleanup on the bubble's t is early enough.
