@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,7 +57,8 @@ type Middleware struct {
 	trackingCookie  bool
 	tokenPath       string
 	crossOrigin     *http.CrossOriginProtection
-	problems        []error // of options
+	store           hubspot.Store // for FromEnv to give to its token source
+	problems        []error       // of options
 
 	loaderSrc    string
 	marker       marker
@@ -144,6 +146,14 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
+// WithStore lets the token source that [FromEnv] makes share its tokens with the
+// application's other replicas; package redisstore is such a store. It needs
+// HUBSPOT_STORE_SECRET, the same on every replica. Default nil, for none. With
+// [New] it is an error: that token source has its Store in its TokensConfig.
+func WithStore(store hubspot.Store) Option {
+	return func(m *Middleware) { m.store = store }
+}
+
 // DangerouslyTrustUnverifiedEmail identifies visitors whose EmailVerified is
 // false. Whoever can sign up with a stranger's address then reads that
 // stranger's chats. It is for applications whose every account is made by its
@@ -157,13 +167,15 @@ func DangerouslyTrustUnverifiedEmail() Option {
 // one joined error.
 func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	cfg, err := hubspot.ConfigFromEnv()
-	options = append([]Option{WithConfig(cfg)}, options...)
-	m := build(identify, options)
+	m := build(identify, append([]Option{WithConfig(cfg)}, options...))
+	if m.store != nil && m.identifies() && os.Getenv("HUBSPOT_STORE_SECRET") == "" {
+		m.problems = append(m.problems, errors.New("middleware: HUBSPOT_STORE_SECRET is missing, which WithStore needs: 32 or more random characters, the same on every replica"))
+	}
 	if err := errors.Join(append(m.problems, err)...); err != nil {
 		return nil, err
 	}
 	if !m.identifies() {
-		return New(nil, identify, options...)
+		return m.finish(nil)
 	}
 	client, err := hubspot.NewClient(cfg)
 	if err != nil {
@@ -171,13 +183,14 @@ func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Op
 	}
 	tokens, err := hubspot.NewTokens(client, hubspot.TokensConfig{
 		Account:     cfg.PortalID,
+		Store:       m.store,
 		StoreSecret: cfg.StoreSecret,
 		Logger:      m.log.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return New(tokens, identify, options...)
+	return m.finish(tokens)
 }
 
 // New makes a Middleware. identify says who the visitor of a request is: it
@@ -190,6 +203,14 @@ func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Op
 // All problems come in one joined error.
 func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	m := build(identify, options)
+	if m.store != nil {
+		m.problems = append(m.problems, errors.New("middleware: WithStore is for FromEnv: the token source that New is given has its Store in hubspot.TokensConfig"))
+	}
+	return m.finish(tokens)
+}
+
+// finish makes m, which build began, ready for requests.
+func (m *Middleware) finish(tokens TokenSource) (*Middleware, error) {
 	m.tokens = tokens
 	errs := append(m.problems, m.cfg.Validate())
 	if tokens == nil && m.identifies() {
@@ -264,6 +285,26 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 		next.ServeHTTP(q.out.writer(), r.WithContext(identity.With(r.Context(), q)))
 		q.out.finish()
 	})
+}
+
+// Stats is what the token source has counted so far, if it counts: the one of
+// [FromEnv] and every [*hubspot.Tokens] do. It asks nobody, and may be called at
+// any time.
+//
+// It is for dashboards and alerts. FailedAccount rises while HubSpot refuses the
+// credential, scope or region, and nobody gets a new token until the operator
+// mends it; GateClosed is one more than GateOpened while HubSpot is left alone;
+// StoreErrors rises while the replicas do not share.
+//
+// None of it belongs into a readiness or liveness probe. A page without a token
+// carries the anonymous chat and is as good as any, and what is wrong at HubSpot
+// is wrong for every replica: such a probe would take all of them away for it. What
+// a replica cannot do without, FromEnv and [New] refuse to start without.
+func (m *Middleware) Stats() hubspot.Stats {
+	if counting, ok := m.tokens.(interface{ Stats() hubspot.Stats }); ok {
+		return counting.Stats()
+	}
+	return hubspot.Stats{}
 }
 
 // opensPage tells navigations from the other requests of a browser. Sec-Fetch-Dest

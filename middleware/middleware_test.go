@@ -447,7 +447,7 @@ func TestForeignTokenSources(t *testing.T) {
 	}
 }
 
-var problem = regexp.MustCompile(`HUBSPOT_[A-Z_]+|identify|token source|WithTokenPath|WithTrustedOrigins`)
+var problem = regexp.MustCompile(`HUBSPOT_[A-Z_]+|identify|token source|WithTokenPath|WithTrustedOrigins|WithStore`)
 
 func problems(err error) (names []string) {
 	if err == nil {
@@ -484,6 +484,8 @@ func TestNewProblems(t *testing.T) {
 		"path off":           {tokens, signedIn, []middleware.Option{middleware.WithTokenPath("")}, nil},
 		"origin":             {tokens, signedIn, []middleware.Option{middleware.WithTrustedOrigins("https://www.shop.example")}, nil},
 		"not an origin":      {tokens, signedIn, []middleware.Option{middleware.WithTrustedOrigins("www.shop.example")}, []string{"WithTrustedOrigins"}},
+		"store":              {tokens, signedIn, []middleware.Option{middleware.WithStore(new(records))}, []string{"WithStore"}},
+		"no store":           {tokens, signedIn, []middleware.Option{middleware.WithStore(nil)}, nil},
 		"everything": {nil, nil, []middleware.Option{middleware.WithTokenPath("x"), middleware.WithConfig(hubspot.Config{Region: "mars1", PortalID: "x", RenderBudget: -1})},
 			[]string{"HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "HUBSPOT_RENDER_BUDGET", "WithTokenPath", "identify", "token source"}},
 	} {
@@ -559,6 +561,125 @@ func TestFromEnvProblemsAllAtOnce(t *testing.T) {
 	want := []string{"HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "WithTokenPath", "identify"}
 	if diff := cmp.Diff(want, problems(err)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s\n%v", diff, err)
+	}
+}
+
+// records is a store of the application's own.
+type records struct {
+	sync.Map
+	written chan struct{} // gets a value for each
+}
+
+func (r *records) Get(_ context.Context, key string) ([]byte, bool, error) {
+	value, ok := r.Load(key)
+	if !ok {
+		return nil, false, nil
+	}
+	return value.([]byte), true, nil
+}
+
+func (r *records) Set(_ context.Context, key string, value []byte, _ time.Duration) error {
+	r.Store(key, value)
+	r.written <- struct{}{}
+	return nil
+}
+
+func (r *records) Delete(_ context.Context, key string) error {
+	r.Map.Delete(key)
+	return nil
+}
+
+// Replicas with the same environment and store make one call for a visitor.
+func TestFromEnvWithStore(t *testing.T) {
+	s := hubspottest.NewServer(t)
+	environment(t, map[string]string{
+		"HUBSPOT_ACCESS_TOKEN": hubspottest.AccessToken.Reveal(), "HUBSPOT_PORTAL_ID": hubspottest.PortalID,
+		"HUBSPOT_API_URL": s.URL, "HUBSPOT_STORE_SECRET": "one secret for all of the replicas",
+	})
+	store := &records{written: make(chan struct{}, 1)}
+	var tokens []string
+	for range 3 {
+		m, err := middleware.FromEnv(signedIn, middleware.WithStore(store))
+		if err != nil {
+			t.Fatal(err)
+		}
+		email, token := identity(t, serve(m.Handler(page(nil)), navigation(ada)))
+		if email != ada.Email {
+			t.Errorf("the page is for %q", email)
+		}
+		tokens = append(tokens, token)
+		if len(tokens) == 1 {
+			select {
+			case <-store.written:
+			case <-time.After(10 * time.Second):
+				t.Fatal("the token does not get into the store")
+			}
+		}
+		hits := int64(min(len(tokens)-1, 1))
+		if got := m.Stats(); got.StoreHits != hits || got.Minted != 1-hits || got.StoreErrors != 0 {
+			t.Errorf("replica %d: %+v", len(tokens), got)
+		}
+	}
+	if calls := s.Calls(); len(calls) != 1 || tokens[1] != tokens[0] || tokens[2] != tokens[0] {
+		t.Errorf("%d calls, and the pages have %d different tokens", len(calls), len(slices.Compact(tokens)))
+	}
+	store.Range(func(key, value any) bool {
+		if record := fmt.Sprintf("%s %s", key, value); strings.Contains(record, "ada@") || strings.Contains(record, tokens[0]) {
+			t.Errorf("the store has %s", record)
+		}
+		return true
+	})
+}
+
+func TestFromEnvWithStoreProblems(t *testing.T) {
+	good := map[string]string{"HUBSPOT_ACCESS_TOKEN": "pat-na1-0123", "HUBSPOT_PORTAL_ID": "12345678"}
+	for name, tt := range map[string]struct {
+		env   map[string]string
+		store hubspot.Store
+		want  []string
+	}{
+		"no secret":               {nil, new(records), []string{"HUBSPOT_STORE_SECRET"}},
+		"empty secret":            {map[string]string{"HUBSPOT_STORE_SECRET": ""}, new(records), []string{"HUBSPOT_STORE_SECRET"}},
+		"short secret":            {map[string]string{"HUBSPOT_STORE_SECRET": "short"}, new(records), []string{"HUBSPOT_STORE_SECRET"}},
+		"secret":                  {map[string]string{"HUBSPOT_STORE_SECRET": strings.Repeat("s", 32)}, new(records), nil},
+		"no secret, and others":   {map[string]string{"HUBSPOT_REGION": "mars1", "HUBSPOT_PORTAL_ID": ""}, new(records), []string{"HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "HUBSPOT_STORE_SECRET"}},
+		"others but the secret":   {map[string]string{"HUBSPOT_REGION": "mars1", "HUBSPOT_STORE_SECRET": strings.Repeat("s", 32)}, new(records), []string{"HUBSPOT_REGION"}},
+		"no store":                {nil, nil, nil},
+		"nobody is identified":    {map[string]string{"HUBSPOT_CHAT": "anonymous"}, new(records), nil},
+		"there is no chat at all": {map[string]string{"HUBSPOT_CHAT": "off"}, new(records), nil},
+	} {
+		environment(t, good)
+		for variable, value := range tt.env {
+			t.Setenv(variable, value)
+		}
+		m, err := middleware.FromEnv(signedIn, middleware.WithStore(tt.store))
+		if diff := cmp.Diff(tt.want, problems(err)); diff != "" || (m == nil) != (err != nil) {
+			t.Errorf("%s (-want +got):\n%s\n%v", name, diff, err)
+		}
+	}
+}
+
+func TestStats(t *testing.T) {
+	a := newApp(t)
+	for range 3 {
+		serve(a.pages, navigation(ada))
+	}
+	if got := a.Stats(); got.Minted != 1 || got.Misses == 0 || got.Entries != 1 {
+		t.Errorf("%+v", got)
+	}
+	// HubSpot in trouble is counted, and no trouble of the application's.
+	a.hubspot.SetOutage(&hubspottest.Fault{Status: 503})
+	wantAnonymous(t, serve(a.pages, navigation(hubspot.Visitor{Email: "eve@example.com", EmailVerified: true})))
+	if got := a.Stats(); got.FailedOutage == 0 {
+		t.Errorf("%+v", got)
+	}
+	// Somebody's own token source need not count.
+	m, err := middleware.New(source(nil), signedIn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Stats(); got != (hubspot.Stats{}) {
+		t.Errorf("%+v", got)
 	}
 }
 
