@@ -1,6 +1,23 @@
 // Package redisstore lets the replicas of an application share their visitors'
-// tokens through Redis: a visitor whom one replica has identified costs HubSpot
-// no further call on the others, nor after a deploy.
+// tokens through Redis or Valkey: a visitor whom one replica has identified costs
+// HubSpot no further call on the others, nor after a deploy.
+//
+//	store, err := redisstore.Open("redis://redis:6379")
+//	…
+//	chat, err := middleware.FromEnv(identify, middleware.WithStore(store))
+//
+// with HUBSPOT_STORE_SECRET in the environment, the same on every replica: 32 or
+// more random characters. [Open] has forms for a single server, for one behind
+// sentinels, and for a cluster.
+//
+// Redis may be slow, dead, full or emptied at any time: visitors notice nothing,
+// HubSpot is asked instead. It sees no e-mail address and no token: keys are
+// HMACs, records are encrypted and bound to their key (see [hubspot.Store]).
+//
+// # The client's options
+//
+// Open's client has the options below. One that is made for [New] should have them
+// too, and be the store's own:
 //
 //	rdb := redis.NewUniversalClient(&redis.UniversalOptions{
 //		Addrs:                 []string{"redis:6379"},
@@ -10,22 +27,10 @@
 //		DialerRetries:         1,
 //		ReadTimeout:           500 * time.Millisecond,
 //	})
-//	tokens, err := hubspot.NewTokens(client, hubspot.TokensConfig{
-//		Account:     cfg.PortalID,
-//		Store:       redisstore.New(rdb),
-//		StoreSecret: cfg.StoreSecret, // HUBSPOT_STORE_SECRET, the same on every replica
-//	})
 //
-// Redis may be slow, dead, full or emptied at any time: visitors notice nothing,
-// HubSpot is asked instead. It sees no e-mail address and no token: keys are
-// HMACs, records are encrypted and bound to their key (see [hubspot.Store]).
-//
-// # The client's options
-//
-// Give the store a client of its own, with the options above. Those of an
-// application's other clients are made for commands that have to succeed sooner
-// or later; this store's answers are of use within 100 ms (a write's within
-// 250 ms) or not at all. go-redis's defaults do no harm to pages, which never
+// Those of an application's other clients are made for commands that have to
+// succeed sooner or later; this store's answers are of use within 100 ms (a write's
+// within 250 ms) or not at all. go-redis's defaults do no harm to pages, which never
 // wait longer than that; but what a page leaves behind goes on:
 //
 //   - ContextTimeoutEnabled: true lets the context's deadline end reads and
@@ -46,8 +51,7 @@
 //     a context of ours: a cluster's topology, for instance.
 //
 // Leave ReadOnly, RouteByLatency and RouteRandomly off: a copy that lags behind
-// lacks the newest tokens, and still has those that were invalidated. Close the
-// client when the application ends; the store itself has nothing to close.
+// lacks the newest tokens, and still has those that were invalidated.
 //
 // # The server
 //
@@ -74,19 +78,37 @@ import (
 
 var errNoClient = errors.New("redisstore: there is no client")
 
-type store struct{ client redis.UniversalClient }
+// Store is a [hubspot.Store] in Redis. It may be used concurrently. The zero value
+// has no client, and every call fails, which leaves each replica with its own
+// memory.
+type Store struct{ client redis.UniversalClient }
 
 // New is a Store in the Redis that client talks to: a single server
 // ([redis.NewClient]), one behind sentinels ([redis.NewFailoverClient]) or a
 // cluster ([redis.NewClusterClient]); [redis.NewUniversalClient] makes any of
-// them. The package documentation tells which options it should have.
+// them. It is for clients that [Open] cannot make, such as those with certificates
+// or rotating passwords; the package documentation tells which options such a
+// client should have. It stays the application's, to close as well.
 //
 // The Store may be used concurrently. Its errors are the client's, wrapped; a nil
 // client makes every call fail, which leaves each replica with its own memory.
-func New(client redis.UniversalClient) hubspot.Store { return store{client} }
+func New(client redis.UniversalClient) hubspot.Store { return &Store{client} }
 
-func (s store) Get(ctx context.Context, key string) (value []byte, ok bool, err error) {
-	if s.client == nil {
+// Close ends the connections that [Open] led to. Calls fail from then on, which is
+// no harm to pages that are still being served.
+func (s *Store) Close() error {
+	if !s.open() {
+		return errNoClient
+	}
+	return s.client.Close()
+}
+
+func (s *Store) open() bool { return s != nil && s.client != nil }
+
+// Get is the value of key; ok is false when there is none. Its error is the
+// client's, wrapped.
+func (s *Store) Get(ctx context.Context, key string) (value []byte, ok bool, err error) {
+	if !s.open() {
 		return nil, false, errNoClient
 	}
 	value, err = s.client.Get(ctx, key).Bytes()
@@ -99,8 +121,10 @@ func (s store) Get(ctx context.Context, key string) (value []byte, ok bool, err 
 	return value, true, nil
 }
 
-func (s store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if s.client == nil {
+// Set keeps value under key for ttl, which has to be positive. Its error is the
+// client's, wrapped.
+func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if !s.open() {
 		return errNoClient
 	}
 	// To go-redis 0 means for ever, and -1 the time that the key has left.
@@ -113,8 +137,10 @@ func (s store) Set(ctx context.Context, key string, value []byte, ttl time.Durat
 	return nil
 }
 
-func (s store) Delete(ctx context.Context, key string) error {
-	if s.client == nil {
+// Delete forgets key; it is no error if there is none. Its error is the client's,
+// wrapped.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if !s.open() {
 		return errNoClient
 	}
 	if err := s.client.Del(ctx, key).Err(); err != nil {

@@ -9,8 +9,6 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/redisstore"
@@ -22,6 +20,7 @@ import (
 const (
 	apiVariable   = "REDISSTORE_TEST_API"
 	redisVariable = "REDISSTORE_TEST_REDIS"
+	paceVariable  = "REDISSTORE_TEST_PACE" // not empty: the library's own
 )
 
 const storeSecret = "one secret for all of the replicas"
@@ -43,12 +42,17 @@ func visitor(number int) hubspot.Visitor {
 // serveReplica is one replica of an application, as the package documentation
 // says, until stdin closes. Its first line of output is its URL.
 func serveReplica() (exitCode int) {
-	handler, rdb, err := newApplication(os.Getenv(apiVariable), os.Getenv(redisVariable))
+	store, err := redisstore.Open(os.Getenv(redisVariable))
 	if err != nil {
 		_, _ = os.Stderr.WriteString(err.Error())
 		return 1
 	}
-	defer rdb.Close()
+	defer store.Close()
+	handler, err := newApplication(store)
+	if err != nil {
+		_, _ = os.Stderr.WriteString(err.Error())
+		return 1
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		_, _ = os.Stderr.WriteString(err.Error())
@@ -62,49 +66,66 @@ func serveReplica() (exitCode int) {
 	return 0
 }
 
-func newApplication(apiURL, redisAddr string) (http.Handler, redis.UniversalClient, error) {
+func newApplication(store hubspot.Store) (http.Handler, error) {
+	newChat := chatInAHurry
+	if os.Getenv(paceVariable) != "" {
+		newChat = chatFromEnv
+	}
+	chat, err := newChat(store, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /page", chat.Handler(http.HandlerFunc(servePage)))
+	mux.HandleFunc("POST /sign-out", chat.SignedOut)
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(chat.Stats())
+	})
+	return authenticate(mux), nil
+}
+
+func signedIn(r *http.Request) (hubspot.Visitor, bool) { return middleware.VisitorFrom(r.Context()) }
+
+// chatFromEnv is what the package documentation recommends.
+func chatFromEnv(store hubspot.Store, logger *slog.Logger) (*middleware.Middleware, error) {
+	for variable, value := range map[string]string{
+		"HUBSPOT_ACCESS_TOKEN": hubspottest.AccessToken.Reveal(),
+		"HUBSPOT_PORTAL_ID":    hubspottest.PortalID,
+		"HUBSPOT_API_URL":      os.Getenv(apiVariable),
+		"HUBSPOT_STORE_SECRET": storeSecret,
+	} {
+		if err := os.Setenv(variable, value); err != nil {
+			return nil, err
+		}
+	}
+	return middleware.FromEnv(signedIn, middleware.WithStore(store), middleware.WithLogger(logger))
+}
+
+// chatInAHurry is for hundreds of visitors within a second. At the default pace
+// most of them would wait for their turn, which is right and another test's subject.
+func chatInAHurry(store hubspot.Store, logger *slog.Logger) (*middleware.Middleware, error) {
 	cfg := hubspot.Config{
 		AccessToken: hubspottest.AccessToken,
 		PortalID:    hubspottest.PortalID,
-		APIURL:      apiURL,
+		APIURL:      os.Getenv(apiVariable),
 		StoreSecret: hubspot.NewSecret(storeSecret),
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	client, err := hubspot.NewClient(cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	rdb := redis.NewUniversalClient(clientOptions(redisAddr))
 	tokens, err := hubspot.NewTokens(client, hubspot.TokensConfig{
-		Account: cfg.PortalID,
-		// Hundreds of visitors come within a second. At the default pace most of
-		// them would wait for their turn, which is right and another test's subject.
+		Account:        cfg.PortalID,
 		CallsPerSecond: 10_000,
 		Burst:          10_000,
-		Store:          redisstore.New(rdb),
+		Store:          store,
 		StoreSecret:    cfg.StoreSecret,
 		Logger:         logger,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	chat, err := middleware.New(tokens, func(r *http.Request) (hubspot.Visitor, bool) {
-		return middleware.VisitorFrom(r.Context())
-	}, middleware.WithConfig(cfg), middleware.WithLogger(logger))
-	if err != nil {
-		return nil, nil, err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /page", chat.Handler(http.HandlerFunc(servePage)))
-	mux.HandleFunc("POST /invalidate", func(w http.ResponseWriter, r *http.Request) {
-		if v, ok := middleware.VisitorFrom(r.Context()); ok {
-			tokens.Invalidate(r.Context(), v)
-		}
-	})
-	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) {
-		_ = json.NewEncoder(w).Encode(tokens.Stats())
-	})
-	return authenticate(mux), rdb, nil
+	return middleware.New(tokens, signedIn, middleware.WithConfig(cfg), middleware.WithLogger(logger))
 }
 
 // authenticate is the application's own authentication.

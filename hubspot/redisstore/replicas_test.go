@@ -18,35 +18,39 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 )
 
-// Three replicas share one Redis, which dies in the middle and returns empty: 500
-// visitors cost 525 calls at most instead of 1,500, and no page notices anything.
+// Three replicas share one Redis, which dies in the middle and returns empty: 300
+// visitors cost 315 calls at most instead of 900, and no page notices anything.
 func TestReplicasShareTokens(t *testing.T) {
-	server := startServer(t)
-	shop := openShop(t, 3, server.addr)
+	onEachServer(t, func(t *testing.T, server *server) {
+		if strings.HasSuffix(t.Name(), "valkey") {
+			needsProof(t)
+		}
+		testSharing(t, server)
+	})
+}
+
+func testSharing(t *testing.T, server *server) {
+	shop := openShop(t, 3, server.url)
 	var all tally
 
-	y := shop.browse(t, shop.visits(0, 500), nil)
+	y := shop.browse(t, shop.visits(0, 300), nil)
 	all.add(y)
-	mints := shop.mints(t, 0, 500)
+	mints, _ := shop.wantShared(t, 0, 300, 0)
 	hits, failures := shop.storeCounts(t)
-	// A busy machine misses the store's 100 ms now and then, which costs a call.
-	t.Logf("Redis up: 500 visitors at 3 replicas, %d mints, %d store hits, %d store errors; %v", mints, hits, failures, y)
-	if mints < 500 || mints > 525 {
-		t.Errorf("%d mints for 500 visitors, want 525 at most", mints)
-	}
-	secrets := shop.secrets(0, 500)
-	server.wantNoneOf(t, secrets, 500)
+	t.Logf("Redis up: 300 visitors at 3 replicas, %d mints, %d store hits, %d store errors; %v", mints, hits, failures, y)
+	secrets := shop.secrets(0, 300)
+	server.wantNoneOf(t, secrets, 300)
 
 	// Known visitors stay identified, newcomers are identified by HubSpot.
-	y = shop.browse(t, shop.visits(0, 560), func() { server.kill(t) })
+	y = shop.browse(t, shop.visits(0, 340), func() { server.kill(t) })
 	all.add(y)
 	_, more := shop.storeCounts(t)
-	t.Logf("Redis killed: the 500 and 60 newcomers at 3 replicas, %d mints for the newcomers, %d store errors; %v",
-		shop.mints(t, 500, 560), more-failures, y)
+	t.Logf("Redis killed: the 300 and 40 newcomers at 3 replicas, %d mints for the newcomers, %d store errors; %v",
+		shop.mints(t, 300, 340), more-failures, y)
 	if more == failures {
 		t.Error("nobody noticed that Redis was gone")
 	}
-	if again := shop.mints(t, 0, 500); again != mints {
+	if again := shop.mints(t, 0, 300); again != mints {
 		t.Errorf("%d further mints for visitors whom every replica knew", again-mints)
 	}
 
@@ -60,19 +64,32 @@ func TestReplicasShareTokens(t *testing.T) {
 		return shop.mints(t, probe, probe+1) == 1
 	})
 	back := time.Since(began)
-	y = shop.browse(t, shop.visits(560, 660), nil)
+	_, failures = shop.storeCounts(t)
+	y = shop.browse(t, shop.visits(340, 440), nil)
 	all.add(y)
-	mints = shop.mints(t, 560, 660)
-	t.Logf("Redis back: shared again after %v; 100 newcomers at 3 replicas, %d mints; %v", back.Round(time.Millisecond), mints, y)
-	if mints < 100 || mints > 105 {
-		t.Errorf("%d mints for 100 visitors, want 105 at most", mints)
-	}
+	mints, failures = shop.wantShared(t, 340, 440, failures)
+	t.Logf("Redis back: shared again after %v; 100 newcomers at 3 replicas, %d mints, %d store errors; %v", back.Round(time.Millisecond), mints, failures, y)
 	t.Logf("in all: %v", &all)
 
 	for _, replica := range shop.replicas {
 		replica.end(t)
 		wantNoSecrets(t, "the log of a replica", []byte(replica.log.String()), secrets)
 	}
+}
+
+// wantShared makes sure that the visitors from up to below to cost a call each, but
+// for one in twenty: a busy machine misses the store's 100 ms now and then, which
+// costs another. before is how often it was missed until they came, failures how
+// often since then.
+func (s *shop) wantShared(t *testing.T, from, to int, before int64) (mints int, failures int64) {
+	t.Helper()
+	_, failures = s.storeCounts(t)
+	failures -= before
+	mints = s.mints(t, from, to)
+	if most := (to-from)*21/20 + int(failures); mints < to-from || mints > most {
+		t.Errorf("%d mints for %d visitors, want %d at most (%d store errors)", mints, to-from, most, failures)
+	}
+	return mints, failures
 }
 
 // storeCounts are the store hits and errors of all replicas.
@@ -216,27 +233,28 @@ func TestReplicasRefuseForeignRecords(t *testing.T) {
 			}
 		}},
 	}
-	server := startServer(t)
-	shop := openShop(t, 3, server.addr)
-	other := 999
-	_, otherKey := shop.firstPage(t, server, other)
-	for number, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			first, key := shop.firstPage(t, server, number)
-			tt.tamper(t, server.rdb, key, otherKey)
-			errors := shop.stats(t, 1).StoreErrors
-			second := shop.mustPage(t, 1, number)
-			if second == first || shop.mints(t, number, number+1) != 2 {
-				t.Error("HubSpot was not asked for a token in place of the record")
-			}
-			if got := shop.stats(t, 1).StoreErrors - errors; got != 1 {
-				t.Errorf("%d store errors were counted, want 1", got)
-			}
-			// The third replica finds the second's record in place of the bad one.
-			eventually(t, "the record is replaced", func() bool { return server.rdb.TTL(t.Context(), key).Val() > 11*time.Hour })
-			shop.wantToken(t, 2, number, second)
-		})
-	}
+	onEachServer(t, func(t *testing.T, server *server) {
+		shop := openShop(t, 3, server.url)
+		other := 999
+		_, otherKey := shop.firstPage(t, server, other)
+		for number, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				first, key := shop.firstPage(t, server, number)
+				tt.tamper(t, server.rdb, key, otherKey)
+				errors := shop.stats(t, 1).StoreErrors
+				second := shop.mustPage(t, 1, number)
+				if second == first || shop.mints(t, number, number+1) != 2 {
+					t.Error("HubSpot was not asked for a token in place of the record")
+				}
+				if got := shop.stats(t, 1).StoreErrors - errors; got != 1 {
+					t.Errorf("%d store errors were counted, want 1", got)
+				}
+				// The third replica finds the second's record in place of the bad one.
+				eventually(t, "the record is replaced", func() bool { return server.rdb.TTL(t.Context(), key).Val() > 11*time.Hour })
+				shop.wantToken(t, 2, number, second)
+			})
+		}
+	})
 }
 
 // firstPage opens a visitor's first page, at the first replica, and gives the
@@ -267,18 +285,19 @@ func (s *shop) wantToken(t *testing.T, replica, number int, want string) {
 	}
 }
 
-// An Invalidate at one replica takes the record from all of them.
-func TestReplicasInvalidate(t *testing.T) {
-	server := startServer(t)
-	shop := openShop(t, 3, server.addr)
+// A sign-out at one replica takes the record from all of them.
+func TestReplicasSignOut(t *testing.T) { onEachServer(t, testSignOut) }
+
+func testSignOut(t *testing.T, server *server) {
+	shop := openShop(t, 3, server.url)
 	first, key := shop.firstPage(t, server, 7)
 	_, otherKey := shop.firstPage(t, server, 8)
 
-	if _, err := shop.request("POST", "/invalidate", 0, 7); err != nil {
+	if _, err := shop.request("POST", "/sign-out", 0, 7); err != nil {
 		t.Fatal(err)
 	}
 	if got := server.keys(t); !slices.Equal(got, []string{otherKey}) {
-		t.Errorf("Redis holds %q after Invalidate, want %q", got, otherKey)
+		t.Errorf("Redis holds %q after the sign-out, want %q", got, otherKey)
 	}
 	second := shop.mustPage(t, 1, 7) // at a replica that has not met the visitor
 	if second == first || shop.mints(t, 7, 8) != 2 {
@@ -286,6 +305,23 @@ func TestReplicasInvalidate(t *testing.T) {
 	}
 	eventually(t, "the record is written anew", func() bool { return server.rdb.Exists(t.Context(), key).Val() == 1 })
 	shop.wantToken(t, 0, 7, second) // the replica that forgot it
+}
+
+// Open, WithStore and the environment are all that replicas need.
+func TestReplicasFromEnv(t *testing.T) { onEachServer(t, testFromEnv) }
+
+func testFromEnv(t *testing.T, server *server) {
+	shop := openShop(t, 3, server.url, paceVariable+"=the library's own")
+	for replica := range shop.replicas {
+		for number := range 30 {
+			shop.mustPage(t, replica, number)
+		}
+		eventually(t, "the records are written", func() bool { return len(server.keys(t)) >= 29 })
+	}
+	mints, failures := shop.wantShared(t, 0, 30, 0)
+	hits, _ := shop.storeCounts(t)
+	t.Logf("30 visitors at 3 replicas, %d mints, %d store hits, %d store errors", mints, hits, failures)
+	server.wantNoneOf(t, shop.secrets(0, 30), len(server.keys(t)))
 }
 
 // A store that fails five times in a row is left alone for five seconds, and
@@ -301,7 +337,7 @@ func TestReplicasLeaveADeadStoreAlone(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			shop := openShop(t, 1, tt.addr(t))
+			shop := openShop(t, 1, "redis://"+tt.addr(t))
 			var y tally
 			visit := func() (storeErrors int64) {
 				t.Helper()

@@ -1,14 +1,14 @@
 package redisstore_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,8 +29,11 @@ func clientOptions(addr string) *redis.UniversalOptions {
 
 // server is a real Redis that this test started.
 type server struct {
+	binary string
+	args   []string
 	port   string
 	addr   string
+	url    string
 	dir    string        // where SAVE writes
 	rdb    *redis.Client // to look inside
 	keeper *child
@@ -43,26 +46,33 @@ func startServer(t *testing.T, args ...string) *server {
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is missing: apt-get install redis-server")
+			t.Fatal("redis-server is missing, and required with CI=true (Debian: apt-get install redis-server)")
 		}
-		t.Skip("redis-server is missing, and this test needs it: apt-get install redis-server")
+		t.Skip("SKIPPED: redis-server is missing (Debian: apt-get install redis-server)")
 	}
+	return startBinary(t, binary, args...)
+}
+
+// startBinary starts what serves as Redis does.
+func startBinary(t *testing.T, binary string, args ...string) *server {
+	t.Helper()
 	for range 5 {
-		s := &server{port: freePort(t)}
+		s := &server{binary: binary, args: args, port: freePort(t)}
 		s.addr = "127.0.0.1:" + s.port
-		if s.start(t, binary, args...) {
+		s.url = "redis://" + s.addr
+		if s.start(t) {
 			return s
 		}
 	}
-	t.Fatal("redis-server finds no port")
+	t.Fatal(binary + " finds no port")
 	return nil
 }
 
 // start reports whether the Redis is up: its port may be somebody else's by now.
-func (s *server) start(t *testing.T, binary string, args ...string) bool {
+func (s *server) start(t *testing.T) bool {
 	t.Helper()
 	s.dir = t.TempDir()
-	command := append([]string{binary}, args...)
+	command := append([]string{s.binary}, s.args...)
 	s.keeper = startChild(t, roleKeeper, append(command,
 		"--save", "", "--appendonly", "no", "--port", s.port, "--bind", "127.0.0.1",
 		"--dir", s.dir, "--rdbcompression", "no"), nil) // so that a dump can be searched
@@ -78,11 +88,23 @@ func (s *server) start(t *testing.T, binary string, args ...string) bool {
 // kill ends the Redis with SIGKILL.
 func (s *server) kill(t *testing.T) { s.keeper.end(t) }
 
+// freeze lets it keep its connections and answer no more.
+func (s *server) freeze(t *testing.T) {
+	t.Helper()
+	pid, err := strconv.Atoi(s.keeper.ready)
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGSTOP)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // restart starts it again, without its data.
 func (s *server) restart(t *testing.T) {
 	t.Helper()
-	if !s.start(t, "redis-server") {
-		t.Fatalf("redis-server does not come back:\n%s", s.keeper.log.String())
+	if !s.start(t) {
+		t.Fatalf("the Redis does not come back:\n%s", s.keeper.log.String())
 	}
 }
 
@@ -116,55 +138,23 @@ func freePort(t *testing.T) string {
 	return ""
 }
 
-// The contract holds on each kind of server that package redis has a client for.
-func TestStoreOnRealServers(t *testing.T) {
-	t.Run("single", func(t *testing.T) {
-		t.Parallel()
-		s := startServer(t)
-		testContract(t, redis.NewUniversalClient(clientOptions(s.addr)), nil)
-	})
-	t.Run("sentinel", func(t *testing.T) {
-		t.Parallel()
-		s := startServer(t)
-		conf := filepath.Join(t.TempDir(), "sentinel.conf")
-		monitor := "sentinel monitor tokens 127.0.0.1 " + s.port + " 1\n"
-		if err := os.WriteFile(conf, []byte(monitor), 0o600); err != nil {
-			t.Fatal(err)
+// onEachServer runs a test on Redis, and on Valkey where there is one: not every
+// Debian has it, so without it the test is skipped, in CI too.
+func onEachServer(t *testing.T, test func(*testing.T, *server)) {
+	t.Run("redis", func(t *testing.T) { test(t, startServer(t)) })
+	t.Run("valkey", func(t *testing.T) {
+		binary, err := exec.LookPath("valkey-server")
+		if err != nil {
+			t.Skip("SKIPPED: valkey-server is missing (from Debian 13 on: apt-get install valkey-server)")
 		}
-		sentinel := startServer(t, conf, "--sentinel")
-		options := clientOptions(sentinel.addr)
-		options.MasterName = "tokens"
-		testContract(t, redis.NewUniversalClient(options), nil)
-	})
-	t.Run("cluster", func(t *testing.T) {
-		t.Parallel()
-		// Two nodes that share the slots, so that redirects happen.
-		one, two := startServer(t, "--cluster-enabled", "yes"), startServer(t, "--cluster-enabled", "yes")
-		ctx := t.Context()
-		for _, err := range []error{
-			one.rdb.ClusterAddSlotsRange(ctx, 0, 8191).Err(),
-			two.rdb.ClusterAddSlotsRange(ctx, 8192, 16383).Err(),
-			one.rdb.ClusterMeet(ctx, "127.0.0.1", two.port).Err(),
-		} {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, node := range []*server{one, two} {
-			eventually(t, "the cluster is whole", func() bool { return clusterWhole(ctx, node.rdb) })
-		}
-		options := clientOptions(one.addr)
-		options.IsClusterMode = true
-		testContract(t, redis.NewUniversalClient(options), nil)
+		test(t, startBinary(t, binary))
 	})
 }
 
-func clusterWhole(ctx context.Context, node *redis.Client) bool {
-	shards, err := node.ClusterShards(ctx).Result()
-	if err != nil || len(shards) != 2 {
-		return false
+// needsProof skips a test that takes long.
+func needsProof(t *testing.T) {
+	t.Helper()
+	if os.Getenv("PROOF") == "" {
+		t.Skip("takes long: PROOF=1 runs it")
 	}
-	// The nodes answer for each other's keys only when they are sure of the state.
-	err = node.Get(ctx, "any").Err()
-	return err == redis.Nil || redis.HasErrorPrefix(err, "MOVED")
 }
