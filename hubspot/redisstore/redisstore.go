@@ -14,6 +14,16 @@
 // HubSpot is asked instead. It sees no e-mail address and no token: keys are
 // HMACs, records are encrypted and bound to their key (see [hubspot.Store]).
 //
+// # A failover
+//
+// Until another server has taken the place of one that is lost, and for up to five
+// seconds after, replicas do not share: each goes on with the tokens in its memory
+// and asks HubSpot for those of newcomers. So it costs no visitor anything, and
+// HubSpot one call for each replica that a newcomer meets in that time. Records
+// that the lost server had not passed on cost a call as well. With Redis's own
+// settings the time is 30 s with sentinels (down-after-milliseconds) and 15 s in a
+// cluster (cluster-node-timeout), and one to three for the election.
+//
 // # The client's options
 //
 // Open's client has the options below. One that is made for [New] should have them
@@ -51,7 +61,9 @@
 //     a context of ours: a cluster's topology, for instance.
 //
 // Leave ReadOnly, RouteByLatency and RouteRandomly off: a copy that lags behind
-// lacks the newest tokens, and still has those that were invalidated.
+// lacks the newest tokens, and still has those that were invalidated. By itself
+// go-redis looks once a minute which servers a cluster has; the store makes it look
+// when a command fails, or a failover would last as long.
 //
 // # The server
 //
@@ -105,6 +117,16 @@ func (s *Store) Close() error {
 
 func (s *Store) open() bool { return s != nil && s.client != nil }
 
+// failed is the error of a command. go-redis asks a cluster who serves what once a
+// minute, and whenever a node names another, which one that is gone cannot do: so
+// that a failover does not cost a minute, it is asked now.
+func (s *Store) failed(ctx context.Context, command string, err error) error {
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx) // in the background, once for all who want it
+	}
+	return fmt.Errorf("redisstore: %s: %w", command, err)
+}
+
 // Get is the value of key; ok is false when there is none. Its error is the
 // client's, wrapped.
 func (s *Store) Get(ctx context.Context, key string) (value []byte, ok bool, err error) {
@@ -116,7 +138,7 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, ok bool, err
 	case errors.Is(err, redis.Nil):
 		return nil, false, nil
 	case err != nil:
-		return nil, false, fmt.Errorf("redisstore: GET: %w", err)
+		return nil, false, s.failed(ctx, "GET", err)
 	}
 	return value, true, nil
 }
@@ -132,7 +154,7 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 		return fmt.Errorf("redisstore: SET: the time to live is %v, and not positive", ttl)
 	}
 	if err := s.client.Set(ctx, key, value, ttl).Err(); err != nil {
-		return fmt.Errorf("redisstore: SET: %w", err)
+		return s.failed(ctx, "SET", err)
 	}
 	return nil
 }
@@ -144,7 +166,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return errNoClient
 	}
 	if err := s.client.Del(ctx, key).Err(); err != nil {
-		return fmt.Errorf("redisstore: DEL: %w", err)
+		return s.failed(ctx, "DEL", err)
 	}
 	return nil
 }
