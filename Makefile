@@ -23,6 +23,7 @@ test: internal/e2e/node_modules
 # thousand, and fuzzing.
 proof: internal/e2e/node_modules
 	PROOF=1 $(GO) test -race -timeout=30m -run 'Herd|Storm|Days|Outage|AccountError|Bounds|WrongIdentity' ./hubspot
+	cd hubspot/redisstore && PROOF=1 $(GO) test -race -timeout=5m -run 'Failover|ShareTokens' .
 	cd internal/e2e && PROOF=1 $(GO) test -timeout=20m -run 'Schedules|Damage|Weight|RunTime|WidgetFacts' ./...
 	$(MAKE) fuzz
 

@@ -266,7 +266,7 @@ func TestPublicPagesWithoutAnEndpoint(t *testing.T) {
 		wantAnonymous(t, serve(h, navigation(ada)))
 	}
 	serve(h, navigation())
-	if lines := a.log.at("WARN", "ERROR"); len(lines) != 1 || !strings.Contains(lines[0], "caches may share") {
+	if lines := a.log.at("WARN", "ERROR"); len(lines) != 1 || !strings.Contains(lines[0], "the same for everybody") {
 		t.Errorf("200 views, logged %q", lines)
 	}
 }
