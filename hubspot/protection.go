@@ -89,9 +89,8 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 	if changed {
 		p.gateChanged(closed)
 	}
-	var panicked *flight.PanicError
-	if errors.As(err, &panicked) {
-		p.log.Seldom(ctx, slog.LevelError, "panic", "hubspot: the Creator panicked", slog.String("panic", panicked.Error()), slog.String("stack", string(panicked.Stack)))
+	if panicked, ok := err.(*flight.PanicError); ok {
+		p.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)
 	}
 	p.called(Event{kind, p.name(key), err, time.Since(began)}, got.verdict, closed)
 	return got.token, got.verdict, err

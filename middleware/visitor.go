@@ -3,12 +3,9 @@ package middleware
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 )
@@ -42,14 +39,14 @@ func (m *Middleware) skips(r *http.Request) (skip bool) {
 	if m.skip == nil {
 		return false
 	}
-	defer m.recovered(r.Context(), "skip")
+	defer m.log.Recover(r.Context(), "middleware: skip panicked; the visitor stays anonymous")
 	skip = true // where it panics
 	skip = m.skip(r)
 	return skip
 }
 
 func (m *Middleware) asks(r *http.Request) (v hubspot.Visitor, ok bool) {
-	defer m.recovered(r.Context(), "identify")
+	defer m.log.Recover(r.Context(), "middleware: identify panicked; the visitor stays anonymous")
 	return m.identify(r)
 }
 
@@ -111,22 +108,6 @@ func (m *Middleware) consents(r *http.Request) (ok bool) {
 		return true
 	}
 	// Fail closed: without an answer there is no consent.
-	defer m.recovered(r.Context(), "consent")
+	defer m.log.Recover(r.Context(), "middleware: consent panicked; the page carries no chat")
 	return m.consent(r)
-}
-
-// recovered keeps a page alive when a function of the application panics. It is
-// to be deferred. The panic's value is logged only if it is the runtime's: others
-// may quote the visitor.
-func (m *Middleware) recovered(ctx context.Context, function string) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	what := fmt.Sprintf("%T", p)
-	if err, ok := p.(runtime.Error); ok {
-		what = err.Error()
-	}
-	m.log.Seldom(ctx, slog.LevelError, "panic in "+function, "middleware: "+function+" panicked; the visitor stays anonymous",
-		slog.String("panic", what), slog.String("stack", string(debug.Stack())))
 }
