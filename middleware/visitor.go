@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -84,20 +83,12 @@ func (m *Middleware) admit(ctx context.Context, v hubspot.Visitor) who {
 	return who{visitor: v, fingerprint: m.fingerprint(v.Email), ok: true}
 }
 
-// problems are the parts of v.Validate's error.
+// problems are the parts of v.Validate's error: a VisitorError each, as it promises.
 func problems(v hubspot.Visitor) (list []*hubspot.VisitorError) {
-	err := v.Validate()
-	if err == nil {
-		return nil
-	}
-	parts := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		parts = joined.Unwrap()
-	}
-	for _, part := range parts {
-		problem := &hubspot.VisitorError{Field: "Email", Reason: "is not acceptable"}
-		errors.As(part, &problem)
-		list = append(list, problem)
+	if joined, ok := v.Validate().(interface{ Unwrap() []error }); ok {
+		for _, part := range joined.Unwrap() {
+			list = append(list, part.(*hubspot.VisitorError))
+		}
 	}
 	return list
 }
