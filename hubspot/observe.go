@@ -129,6 +129,6 @@ func (o *observer) gateChanged(closed bool) {
 	}
 }
 
-func (o *observer) storeFailed(key string, err error) {
-	o.note(Event{Kind: EventStoreFailed, Visitor: o.name(key), Err: err}, &o.stats.StoreErrors, slog.LevelWarn, "the shared store failed; tokens are kept in memory only")
+func (o *observer) storeFailed(name string, err error) {
+	o.note(Event{Kind: EventStoreFailed, Visitor: name, Err: err}, &o.stats.StoreErrors, slog.LevelWarn, "the shared store failed; tokens are kept in memory only")
 }

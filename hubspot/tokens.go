@@ -76,7 +76,7 @@ type Tokens struct {
 	// What knows visitors is behind pointers: printers stop there.
 	cache      *tokencache.Cache[entry]
 	flights    *flight.Group[Token]
-	store      *sharedStore // nil without one
+	store      *sharedStore
 	protection *protection
 	*observer
 }
@@ -106,7 +106,7 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	}
 	limit := cmp.Or(cfg.MaxVisitors, 50_000)
 	lives := lives{cmp.Or(cfg.Margin, 30*time.Minute), time.Now()}
-	t := &Tokens{
+	return &Tokens{
 		lives:   lives,
 		cache:   tokencache.New(limit, func(e *entry) bool { return e.freshness(lives.now()) == spent }),
 		flights: new(flight.Group[Token]),
@@ -117,12 +117,9 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 			refusals: tokencache.New(limit, (*refusal).over),
 			observer: o,
 		},
+		store:    &sharedStore{store: cfg.Store, sealer: sealer, observer: o, places: make(chan struct{}, storeMaxCalls)},
 		observer: o,
-	}
-	if cfg.Store != nil {
-		t.store = &sharedStore{store: cfg.Store, sealer: sealer, places: make(chan struct{}, storeMaxCalls)}
-	}
-	return t, nil
+	}, nil
 }
 
 // Format prints nothing but the type: what is in a Tokens is about visitors.
@@ -188,7 +185,9 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, s
 	if state == aging {
 		kind, least = EventRenewed, fresh
 	}
-	if e, ok := t.shared(ctx, key, v.Email, least); ok {
+	// Another replica may have made one that is at least so good.
+	if e := t.lives.entry(t.store.get(ctx, t.name(key))); e.token().Email() == v.Email && e.freshness(t.lives.now()) >= least {
+		t.count(&t.stats.StoreHits)
 		t.cache.Add(key, e, generation)
 		return e.token(), nil
 	}
@@ -196,42 +195,21 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, s
 	if err != nil {
 		return Token{}, err
 	}
-	if t.cache.Add(key, t.lives.entry(token), generation) && t.store != nil {
+	if t.cache.Add(key, t.lives.entry(token), generation) {
 		go t.share(key, token, generation) // nobody waits for it
 	}
 	return token, nil
-}
-
-// shared is the token that another replica made, if it is at least so good.
-func (t *Tokens) shared(ctx context.Context, key, email string, least freshness) (e entry, ok bool) {
-	if t.store == nil {
-		return e, false
-	}
-	token, err := t.store.get(ctx, t.name(key))
-	if err != nil {
-		t.storeFailed(key, err)
-		return e, false
-	}
-	e = t.lives.entry(token)
-	ok = token.Email() == email && e.freshness(t.lives.now()) >= least
-	if ok {
-		t.count(&t.stats.StoreHits)
-	}
-	return e, ok
 }
 
 // share puts a new token into the Store.
 func (t *Tokens) share(key string, token Token, generation uint32) {
 	ctx, name := context.Background(), t.name(key)
 	e := t.lives.entry(token)
-	err := t.store.set(ctx, name, token, e.left(t.lives.now()))
+	t.store.set(ctx, name, token, e.left(t.lives.now()))
 	// An Invalidate since then may have deleted before this wrote, and a write
 	// that was too late for its limit may have been done all the same.
 	if t.cache.Generation(key) != generation {
-		err = t.store.delete(ctx, name)
-	}
-	if err != nil {
-		t.storeFailed(key, err)
+		t.store.delete(ctx, name)
 	}
 }
 
@@ -249,11 +227,6 @@ func (t *Tokens) Invalidate(ctx context.Context, v Visitor) {
 	key := v.key()
 	t.cache.Delete(key)
 	t.protection.refusals.Delete(key)
-	if t.store != nil {
-		if err := t.store.delete(ctx, t.name(key)); err != nil {
-			t.storeFailed(key, err)
-		}
-		// Again, for a flight that began after the first and read the record.
-		t.cache.Delete(key)
-	}
+	t.store.delete(ctx, t.name(key))
+	t.cache.Delete(key) // again, for a flight that began after the first and read the record
 }
