@@ -120,14 +120,11 @@ func (c Config) LoaderSrc() string {
 	if c.PortalID == "" {
 		return ""
 	}
-	base := strings.TrimSuffix(c.LoaderURL, "/")
-	if base == "" {
-		base = "//js.hs-scripts.com"
-		if region := c.withDefaults().Region; region != defaultRegion {
-			base = "//js-" + region + ".hs-scripts.com"
-		}
+	base := "//js.hs-scripts.com"
+	if region := c.withDefaults().Region; region != defaultRegion {
+		base = "//js-" + region + ".hs-scripts.com"
 	}
-	return base + "/" + c.PortalID + ".js"
+	return cmp.Or(strings.TrimSuffix(c.LoaderURL, "/"), base) + "/" + c.PortalID + ".js"
 }
 
 func (c Config) identifies() bool { return c.Chat != ChatOff && c.Chat != ChatAnonymous }
@@ -212,12 +209,10 @@ func plainURL(s string) *url.URL {
 // envProblems translates env's error, which names Go's fields and may quote
 // values, into ones that name variables and quote nothing.
 func envProblems(err error) (errs problems) {
-	var all env.AggregateError
-	errors.As(err, &all)
+	all, _ := errors.AsType[env.AggregateError](err)
 	forms := map[reflect.Kind]string{reflect.Bool: "true or false", reflect.Int64: "a duration such as 300ms or 3s"}
 	for _, err := range all.Errors {
-		var parse env.ParseError
-		if errors.As(err, &parse) {
+		if parse, ok := errors.AsType[env.ParseError](err); ok {
 			field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
 			errs.check(false, field.Tag.Get("env")+" has to be "+forms[field.Type.Kind()])
 		}
