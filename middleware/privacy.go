@@ -24,13 +24,8 @@ func protect(h http.Header) {
 // managers add no-cache="Set-Cookie" when the headers leave.
 func protected(h http.Header) bool {
 	for name, lines := range h {
-		if !cacheHeader(name) {
-			continue
-		}
-		for _, line := range lines {
-			if grants(line) {
-				return false
-			}
+		if cacheHeader(name) && slices.ContainsFunc(lines, grants) {
+			return false
 		}
 	}
 	return slices.Contains(h["Cache-Control"], privateNoStore)

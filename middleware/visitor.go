@@ -24,7 +24,7 @@ func (m *Middleware) find(r *http.Request) who {
 	switch {
 	case !m.identifies():
 		return who{reason: "HUBSPOT_CHAT says that nobody is identified"}
-	case m.skips(r):
+	case m.skip != nil && m.skips(r):
 		return who{never: true, reason: "WithSkip excludes this request"}
 	}
 	v, ok := m.asks(r)
@@ -35,13 +35,9 @@ func (m *Middleware) find(r *http.Request) who {
 }
 
 func (m *Middleware) skips(r *http.Request) (skip bool) {
-	if m.skip == nil {
-		return false
-	}
 	defer m.log.Recover(r.Context(), "middleware: skip panicked; the visitor stays anonymous")
 	skip = true // where it panics
-	skip = m.skip(r)
-	return skip
+	return m.skip(r)
 }
 
 func (m *Middleware) asks(r *http.Request) (v hubspot.Visitor, ok bool) {
@@ -95,9 +91,6 @@ func problems(v hubspot.Visitor) (list []*hubspot.VisitorError) {
 
 // consents asks whether the page may carry the chat at all.
 func (m *Middleware) consents(r *http.Request) (ok bool) {
-	if m.consent == nil {
-		return true
-	}
 	// Fail closed: without an answer there is no consent.
 	defer m.log.Recover(r.Context(), "middleware: consent panicked; the page carries no chat")
 	return m.consent(r)
