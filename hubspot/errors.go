@@ -199,18 +199,16 @@ func rateLimit(h http.Header) *RateLimit {
 // retryAfter is the wait that an answer asks for: Retry-After, which HubSpot
 // documents for 477 only, or else, of a 429, the interval of the burst limit.
 func retryAfter(res *http.Response) time.Duration {
-	h := res.Header
 	const longest = 7 * 24 * time.Hour // keeps arithmetic on a hostile number safe
-	if v := h.Get("Retry-After"); v != "" {
-		if s, err := strconv.Atoi(v); err == nil {
-			return time.Duration(min(max(s, 0), int(longest/time.Second))) * time.Second
-		}
-		if at, err := http.ParseTime(v); err == nil {
-			return min(max(time.Until(at), 0), longest)
-		}
+	value := res.Header.Get("Retry-After")
+	if s, err := strconv.Atoi(value); err == nil {
+		return time.Duration(min(max(s, 0), int(longest/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(time.Until(at), 0), longest)
 	}
 	if res.StatusCode == http.StatusTooManyRequests {
-		return burstInterval(h)
+		return burstInterval(res.Header)
 	}
 	return 0
 }

@@ -33,28 +33,28 @@ func (r *refusal) over() bool { return !time.Now().Before(r.until) }
 // create makes a token for v, by one call and at most one quick repetition,
 // unless HubSpot refused v a moment ago.
 func (p *protection) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
-	if r := p.refusals.Get(key); r != nil && !r.over() {
-		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, r.err)
+	if refused := p.refusals.Get(key); refused != nil && !refused.over() {
+		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, refused.err)
 	}
-	a := p.call(ctx, key, v, kind)
-	if a.again {
+	r := p.call(ctx, key, v, kind)
+	if r.again {
 		select {
-		case <-time.After(a.pause):
+		case <-time.After(r.pause):
 		case <-ctx.Done():
 		}
 		// Where the gate has closed meanwhile, the first answer stands.
 		if repeated := p.call(ctx, key, v, kind); repeated.asked {
-			a = repeated
+			r = repeated
 		}
 	}
-	if a.visitor > 0 {
-		p.refusals.Add(key, refusal{a.err, time.Now().Add(a.visitor)}, p.refusals.Generation(key))
+	if r.visitor > 0 {
+		p.refusals.Add(key, refusal{r.err, time.Now().Add(r.visitor)}, p.refusals.Generation(key))
 	}
-	return a.token, a.err
+	return r.token, r.err
 }
 
-// answer is what came of a call.
-type answer struct {
+// result is what came of a call.
+type result struct {
 	token Token
 	err   error
 	verdict
@@ -64,16 +64,16 @@ type answer struct {
 // who come next. It believes nothing: the Creator may panic, hang, or give a token
 // that is somebody else's or no longer good, and so may its error's methods, all
 // of which are called in here.
-func (p *protection) call(ctx context.Context, key string, v Visitor, kind EventKind) answer {
+func (p *protection) call(ctx context.Context, key string, v Visitor, kind EventKind) result {
 	pass, err := p.gate.Enter(ctx, key, time.Now().Add(turnLimit))
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {
 			p.note(Event{Kind: EventLimited, Visitor: p.name(key)}, &p.stats.Limited, slog.LevelDebug, "no room for a call at this pace")
 		}
-		return answer{err: fmt.Errorf("%w: %w", ErrCoolingDown, err)}
+		return result{err: fmt.Errorf("%w: %w", ErrCoolingDown, err)}
 	}
 	began := time.Now()
-	a, err := flight.Guard(ctx, func(ctx context.Context) (answer, error) {
+	r, err := flight.Guard(ctx, func(ctx context.Context) (result, error) {
 		token, err := p.creator.CreateToken(ctx, v)
 		switch e := p.lives.entry(token); {
 		case err != nil:
@@ -83,18 +83,18 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 		case e.freshness(p.lives.now()) == spent:
 			err = fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 		}
-		return answer{Token{opaque: token.opaque}, err, conclude(err, token.limit)}, nil
+		return result{Token{opaque: token.opaque}, err, conclude(err, token.limit)}, nil
 	})
 	if err != nil { // it did not return
-		a = answer{err: err, verdict: conclude(err, nil)}
+		r = result{err: err, verdict: conclude(err, nil)}
 	}
-	closed, changed := pass.Leave(a.account)
+	closed, changed := pass.Leave(r.account)
 	if changed {
 		p.gateChanged(closed)
 	}
 	if panicked, ok := err.(*flight.PanicError); ok {
 		p.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)
 	}
-	p.called(Event{kind, p.name(key), a.err, time.Since(began)}, a.verdict, closed)
-	return a
+	p.called(Event{kind, p.name(key), r.err, time.Since(began)}, r.verdict, closed)
+	return r
 }
