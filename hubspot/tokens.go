@@ -156,29 +156,29 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 		}
 	}
 	v, key = v.clone(key)
-	f := t.begin(key, v, old, state)
+	f := t.begin(key, v, state)
 	if state == aging {
 		return old.token(), nil
 	}
 	return f.Wait(ctx)
 }
 
-// begin joins the visitor's flight, or begins it. old is the entry in memory, if
-// there is one, and state what it is worth.
-func (t *Tokens) begin(key string, v Visitor, old *entry, state freshness) flight.Flight[Token] {
+// begin joins the visitor's flight, or begins it. state is what the entry in memory
+// is worth.
+func (t *Tokens) begin(key string, v Visitor, state freshness) flight.Flight[Token] {
 	// The generation is part of the flight's key: nobody who asks after an
 	// Invalidate joins a flight from before it.
 	generation := t.cache.Generation(key)
 	return t.flights.Begin(strconv.FormatUint(uint64(generation), 36)+" "+key, flightLimit, func(ctx context.Context) (Token, error) {
-		return t.fetch(ctx, key, v, old, state, generation)
+		return t.fetch(ctx, key, v, state, generation)
 	})
 }
 
 // fetch is one flight: somebody's fresh token in memory or in the Store, or else
 // a new one from HubSpot.
-func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, state freshness, generation uint32) (Token, error) {
+func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, state freshness, generation uint32) (Token, error) {
 	// Another flight may have landed between this caller's look and its flight.
-	if e := t.cache.Get(key); e != nil && e != old && e.freshness(t.lives.now()) == fresh {
+	if e := t.cache.Get(key); e != nil && e.freshness(t.lives.now()) == fresh {
 		return e.token(), nil
 	}
 	kind, least := EventMinted, aging
