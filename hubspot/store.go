@@ -36,9 +36,9 @@ const (
 )
 
 // sharedStore guards a Store: time limits, seal, and a rest after failures, each
-// of which is observed. Names are HMACs of what a visitor's token is kept under.
+// of which is observed.
 type sharedStore struct {
-	store    Store // nil for none: then nothing is in it
+	store    Store // nil for none: it always rests
 	sealer   *seal.Sealer
 	observer *observer
 	places   chan struct{}
@@ -57,11 +57,12 @@ type record struct {
 
 const storePrefix = "hubspot-visitor:token:"
 
-// get is the token under name; the zero Token where there is none.
-func (s *sharedStore) get(ctx context.Context, name string) Token {
+// get is the token under key; the zero Token where there is none.
+func (s *sharedStore) get(ctx context.Context, key string) Token {
 	if s.resting() {
 		return Token{}
 	}
+	name := s.observer.name(key)
 	sealed := s.call(ctx, name, storeReadLimit, func(ctx context.Context) ([]byte, error) {
 		value, ok, err := s.store.Get(ctx, storePrefix+name)
 		if !ok {
@@ -98,10 +99,12 @@ func (s *sharedStore) open(name string, sealed []byte) (Token, error) {
 	return NewToken(r.Token, r.Email, now.Add(-age)), nil
 }
 
-func (s *sharedStore) set(ctx context.Context, name string, token Token, ttl time.Duration) {
-	if s.resting() || ttl <= 0 {
+// set is not called while the store rests.
+func (s *sharedStore) set(ctx context.Context, key string, token Token, ttl time.Duration) {
+	if ttl <= 0 {
 		return
 	}
+	name := s.observer.name(key)
 	s.call(ctx, name, storeWriteLimit, func(ctx context.Context) ([]byte, error) {
 		plain, err := json.Marshal(record{token.Reveal(), token.Email(), token.IssuedAt().Round(0)})
 		if err != nil {
@@ -113,7 +116,11 @@ func (s *sharedStore) set(ctx context.Context, name string, token Token, ttl tim
 
 // delete tries even while the store rests: it is rare, and what stays would come
 // back after the rest.
-func (s *sharedStore) delete(ctx context.Context, name string) {
+func (s *sharedStore) delete(ctx context.Context, key string) {
+	if s.store == nil {
+		return
+	}
+	name := s.observer.name(key)
 	s.call(ctx, name, storeWriteLimit, func(ctx context.Context) ([]byte, error) {
 		return nil, s.store.Delete(ctx, storePrefix+name)
 	})
@@ -122,14 +129,11 @@ func (s *sharedStore) delete(ctx context.Context, name string) {
 func (s *sharedStore) resting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Now().Before(s.restUntil)
+	return s.store == nil || time.Now().Before(s.restUntil)
 }
 
 // call calls the store within limit, and counts failures. It gives nil for them.
 func (s *sharedStore) call(ctx context.Context, name string, limit time.Duration, work func(context.Context) ([]byte, error)) (value []byte) {
-	if s.store == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var err error

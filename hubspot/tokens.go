@@ -186,7 +186,7 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, state freshne
 		kind, least = EventRenewed, fresh
 	}
 	// Another replica may have made one that is at least so good.
-	if e := t.lives.entry(t.store.get(ctx, t.name(key))); e.token().Email() == v.Email && e.freshness(t.lives.now()) >= least {
+	if e := t.lives.entry(t.store.get(ctx, key)); e.token().Email() == v.Email && e.freshness(t.lives.now()) >= least {
 		t.count(&t.stats.StoreHits)
 		t.cache.Add(key, e, generation)
 		return e.token(), nil
@@ -195,7 +195,7 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, state freshne
 	if err != nil {
 		return Token{}, err
 	}
-	if t.cache.Add(key, t.lives.entry(token), generation) {
+	if t.cache.Add(key, t.lives.entry(token), generation) && !t.store.resting() {
 		go t.share(key, token, generation) // nobody waits for it
 	}
 	return token, nil
@@ -203,13 +203,12 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, state freshne
 
 // share puts a new token into the Store.
 func (t *Tokens) share(key string, token Token, generation uint32) {
-	ctx, name := context.Background(), t.name(key)
-	e := t.lives.entry(token)
-	t.store.set(ctx, name, token, e.left(t.lives.now()))
+	ctx, e := context.Background(), t.lives.entry(token)
+	t.store.set(ctx, key, token, e.left(t.lives.now()))
 	// An Invalidate since then may have deleted before this wrote, and a write
 	// that was too late for its limit may have been done all the same.
 	if t.cache.Generation(key) != generation {
-		t.store.delete(ctx, name)
+		t.store.delete(ctx, key)
 	}
 }
 
@@ -227,6 +226,6 @@ func (t *Tokens) Invalidate(ctx context.Context, v Visitor) {
 	key := v.key()
 	t.cache.Delete(key)
 	t.protection.refusals.Delete(key)
-	t.store.delete(ctx, t.name(key))
+	t.store.delete(ctx, key)
 	t.cache.Delete(key) // again, for a flight that began after the first and read the record
 }
