@@ -43,7 +43,7 @@ func (b *boundary) writer() http.ResponseWriter {
 	_, pushes := b.ResponseWriter.(http.Pusher)
 	switch {
 	case flushes && hijacks:
-		return flushHijackWriter{flushWriter{b}}
+		return flushHijackWriter{hijackWriter{b}}
 	case flushes && pushes:
 		return flushPushWriter{flushWriter{b}}
 	case flushes:
@@ -57,17 +57,14 @@ func (b *boundary) writer() http.ResponseWriter {
 type (
 	flushWriter       struct{ *boundary }
 	hijackWriter      struct{ *boundary }
-	flushHijackWriter struct{ flushWriter }
+	flushHijackWriter struct{ hijackWriter }
 	flushPushWriter   struct{ flushWriter }
 )
 
-func (w flushWriter) Flush() { _ = w.FlushError() }
+func (w flushWriter) Flush()       { _ = w.FlushError() }
+func (w flushHijackWriter) Flush() { _ = w.FlushError() }
 
 func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return w.ResponseWriter.(http.Hijacker).Hijack()
-}
-
-func (w flushHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.ResponseWriter.(http.Hijacker).Hijack()
 }
 
