@@ -128,8 +128,10 @@ type names []string
 
 // UnmarshalJSON takes what it can of raw.
 func (n *names) UnmarshalJSON(raw []byte) error {
-	*n = names{""}
-	if json.Unmarshal(raw, &(*n)[0]) != nil {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		*n = names{one}
+	} else {
 		_ = json.Unmarshal(raw, (*[]string)(n))
 	}
 	return nil
