@@ -116,10 +116,7 @@ func (c *Client) CreateToken(ctx context.Context, v Visitor) (Token, error) {
 	if err := v.Validate(); err != nil {
 		return Token{}, err
 	}
-	body, err := json.Marshal(tokenRequest{v.Email, v.FirstName, v.LastName, v.AgentContext})
-	if err != nil {
-		return Token{}, fmt.Errorf("hubspot: encoding the token call: %w", err)
-	}
+	body, _ := json.Marshal(tokenRequest{v.Email, v.FirstName, v.LastName, v.AgentContext}) // strings do not fail
 	call, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	accessToken, err := c.accessToken(call)
@@ -218,17 +215,15 @@ func noConnection(err error) error {
 }
 
 func parseToken(answer []byte) (string, error) {
-	if len(answer) > maxAnswer {
-		return "", fmt.Errorf("%w: the answer is longer than 64 KiB", ErrUnavailable)
-	}
 	var ok struct {
 		Token string `json:"token"`
 	}
-	// The decoder's error is left out: it can quote the answer.
-	if json.Unmarshal(answer, &ok) != nil {
+	switch {
+	case len(answer) > maxAnswer:
+		return "", fmt.Errorf("%w: the answer is longer than 64 KiB", ErrUnavailable)
+	case json.Unmarshal(answer, &ok) != nil: // its error is left out: it can quote the answer
 		return "", fmt.Errorf("%w: the answer is not JSON with a token", ErrUnavailable)
-	}
-	if !usable.MatchString(ok.Token) {
+	case !usable.MatchString(ok.Token):
 		return "", fmt.Errorf("%w: the answer has no usable token", ErrUnavailable)
 	}
 	return ok.Token, nil

@@ -18,14 +18,6 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/credential"
 )
 
-// What the zero values of a [Config] mean.
-const (
-	defaultRegion     = "na1"
-	defaultAPIURL     = "https://api.hubapi.com"
-	defaultAPIVersion = "2026-03"
-	defaultTimeout    = 3 * time.Second
-)
-
 // Values of [Config.Chat].
 const (
 	ChatOn        = "on"        // signed-in visitors are identified; the default
@@ -120,14 +112,11 @@ func (c Config) LoaderSrc() string {
 	if c.PortalID == "" {
 		return ""
 	}
-	base := strings.TrimSuffix(c.LoaderURL, "/")
-	if base == "" {
-		base = "//js.hs-scripts.com"
-		if region := c.withDefaults().Region; region != defaultRegion {
-			base = "//js-" + region + ".hs-scripts.com"
-		}
+	base := "//js.hs-scripts.com"
+	if region := c.withDefaults().Region; region != "na1" {
+		base = "//js-" + region + ".hs-scripts.com"
 	}
-	return base + "/" + c.PortalID + ".js"
+	return cmp.Or(strings.TrimSuffix(c.LoaderURL, "/"), base) + "/" + c.PortalID + ".js"
 }
 
 func (c Config) identifies() bool { return c.Chat != ChatOff && c.Chat != ChatAnonymous }
@@ -135,10 +124,10 @@ func (c Config) identifies() bool { return c.Chat != ChatOff && c.Chat != ChatAn
 // withDefaults gives the fields that stand at zero their documented meaning, as
 // far as this package is concerned: RenderBudget is package middleware's.
 func (c Config) withDefaults() Config {
-	c.Region = cmp.Or(c.Region, credential.Region(c.AccessToken.Reveal()), defaultRegion)
-	c.APIURL = cmp.Or(strings.TrimSuffix(c.APIURL, "/"), defaultAPIURL)
-	c.APIVersion = cmp.Or(c.APIVersion, defaultAPIVersion)
-	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
+	c.Region = cmp.Or(c.Region, credential.Region(c.AccessToken.Reveal()), "na1")
+	c.APIURL = cmp.Or(strings.TrimSuffix(c.APIURL, "/"), "https://api.hubapi.com")
+	c.APIVersion = cmp.Or(c.APIVersion, "2026-03")
+	c.Timeout = cmp.Or(c.Timeout, 3*time.Second)
 	c.Chat = cmp.Or(c.Chat, ChatOn)
 	return c
 }
@@ -149,13 +138,8 @@ var (
 	apiVersions = regexp.MustCompile(`^(v3|conversations-v3|20[0-9]{2}-(0[1-9]|1[0-2]))$`)
 )
 
-const (
-	minSecretLength = 32
-	maxTimeout      = flightLimit // a call that goes on after its flight serves nobody
-)
-
 // isStoreSecret reports whether s is as long as the seal of records needs it.
-func isStoreSecret(s Secret) bool { return len(strings.TrimSpace(s.Reveal())) >= minSecretLength }
+func isStoreSecret(s Secret) bool { return len(strings.TrimSpace(s.Reveal())) >= 32 }
 
 // problems are what is wrong with a configuration, each naming what to change.
 type problems []error
@@ -179,7 +163,8 @@ func (c Config) problems() (errs problems) {
 	errs.check(slices.Contains(credential.Regions, d.Region), "HUBSPOT_REGION has to be one of "+strings.Join(credential.Regions, ", "))
 	errs.check(isAPIURL(d.APIURL), "HUBSPOT_API_URL has to be an https URL without user, query or fragment (http only to loopback)")
 	errs.check(apiVersions.MatchString(d.APIVersion), "HUBSPOT_API_VERSION has to be a version like 2026-03, v3 or conversations-v3")
-	errs.check(c.Timeout >= 0 && c.Timeout <= maxTimeout, "HUBSPOT_TIMEOUT has to be from 0 to 10s")
+	// A call that goes on after its flight serves nobody.
+	errs.check(c.Timeout >= 0 && c.Timeout <= flightLimit, "HUBSPOT_TIMEOUT has to be from 0 to 10s")
 	errs.check(c.RenderBudget >= 0, "HUBSPOT_RENDER_BUDGET must not be negative")
 	errs.check(c.LoaderURL == "" || isLoaderURL(c.LoaderURL), "HUBSPOT_LOADER_URL has to be an http or https URL without user, query or fragment")
 	errs.check(slices.Contains(chats, d.Chat), "HUBSPOT_CHAT has to be one of "+strings.Join(chats, ", "))
@@ -212,12 +197,10 @@ func plainURL(s string) *url.URL {
 // envProblems translates env's error, which names Go's fields and may quote
 // values, into ones that name variables and quote nothing.
 func envProblems(err error) (errs problems) {
-	var all env.AggregateError
-	errors.As(err, &all)
+	all, _ := errors.AsType[env.AggregateError](err)
 	forms := map[reflect.Kind]string{reflect.Bool: "true or false", reflect.Int64: "a duration such as 300ms or 3s"}
 	for _, err := range all.Errors {
-		var parse env.ParseError
-		if errors.As(err, &parse) {
+		if parse, ok := errors.AsType[env.ParseError](err); ok {
 			field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
 			errs.check(false, field.Tag.Get("env")+" has to be "+forms[field.Type.Kind()])
 		}

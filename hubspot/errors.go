@@ -77,12 +77,13 @@ func (e *APIError) Error() string {
 	if e == nil {
 		return "hubspot: no answer of the API"
 	}
-	text := strings.TrimSpace(fmt.Sprintf("hubspot: the API answered %d %s", e.StatusCode, strings.TrimSpace(e.Category+" "+e.Policy)))
-	for _, part := range []struct{ before, what, after string }{
-		{": ", e.Message, ""}, {" (", strings.Join(e.Details, ", "), ")"}, {" (correlation id ", e.CorrelationID, ")"},
+	text := fmt.Sprintf("hubspot: the API answered %d", e.StatusCode)
+	for _, part := range []struct{ format, what string }{
+		{" %s", e.Category}, {" %s", e.Policy}, {": %s", e.Message},
+		{" (%s)", strings.Join(e.Details, ", ")}, {" (correlation id %s)", e.CorrelationID},
 	} {
 		if part.what != "" {
-			text += part.before + part.what + part.after
+			text += fmt.Sprintf(part.format, part.what)
 		}
 	}
 	return text
@@ -109,32 +110,53 @@ func (e *APIError) meaning() error {
 	return cmp.Or(meanings[e.StatusCode], errRefused)
 }
 
+// apiAnswer is what is read of an error answer, by the names that HubSpot uses.
+type apiAnswer struct {
+	Category, CorrelationID, PolicyName names
+	Message                             string
+	Errors                              []apiDetail
+	apiDetail                           // some answers have one beside the rest
+}
+
+type apiDetail struct {
+	Code, SubCategory, CorrectHublet names
+	Context                          struct{ PropertyName, RequiredGranularScopes, CorrectHublet names }
+}
+
+// names are words in HubSpot's errors: a string or a list of them.
+type names []string
+
+// UnmarshalJSON takes what it can of raw.
+func (n *names) UnmarshalJSON(raw []byte) error {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		*n = names{one}
+	} else {
+		_ = json.Unmarshal(raw, (*[]string)(n))
+	}
+	return nil
+}
+
 // newAPIError reads what there is in an error answer. The body may be HTML from
 // an edge server, cut short or empty; private are strings that no error text may
 // contain.
 func newAPIError(res *http.Response, body []byte, private []string) *APIError {
+	var answer apiAnswer
+	_ = json.Unmarshal(body, &answer) // what is not as expected stays empty
+	plain := func(words names) []string {
+		return slices.DeleteFunc(words, func(word string) bool { return !identifier.MatchString(word) || quotes(word, private) })
+	}
+	first := func(words names) string { return cmp.Or(plain(words)...) }
 	e := &APIError{StatusCode: res.StatusCode, RetryAfter: retryAfter(res), Limit: rateLimit(res.Header)}
-	var fields map[string]json.RawMessage
-	_ = json.Unmarshal(body, &fields) // no JSON: no fields
-	first := func(name string) string { return strings.Join(identifiers(fields[name], private, 1), "") }
-	e.Category, e.CorrelationID, e.Policy = first("category"), first("correlationId"), first("policyName")
-	var message string
-	switch status := res.StatusCode; {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusTooManyRequests, status >= 500:
-		_ = json.Unmarshal(fields["message"], &message)
-		e.Message = presentable(message, private)
+	e.Category, e.CorrelationID, e.Policy = first(answer.Category), first(answer.CorrelationID), first(answer.PolicyName)
+	if e.StatusCode >= 500 || slices.Contains([]int{401, 403, 429}, e.StatusCode) {
+		e.Message = presentable(answer.Message, private)
 	}
-	var details []map[string]json.RawMessage
-	_ = json.Unmarshal(fields["errors"], &details)
-	for _, detail := range append(details, fields) {
-		var context map[string]json.RawMessage
-		_ = json.Unmarshal(detail["context"], &context)
-		for _, raw := range []json.RawMessage{
-			detail["code"], detail["subCategory"], context["propertyName"], context["requiredGranularScopes"], detail["correctHublet"], context["correctHublet"],
-		} {
-			e.Details = append(e.Details, identifiers(raw, private, maxDetails-len(e.Details))...)
-		}
+	for _, d := range append(answer.Errors, answer.apiDetail) {
+		words := slices.Concat(d.Code, d.SubCategory, d.Context.PropertyName, d.Context.RequiredGranularScopes, d.CorrectHublet, d.Context.CorrectHublet)
+		e.Details = append(e.Details, plain(words)...)
 	}
+	e.Details = e.Details[:min(len(e.Details), maxDetails)]
 	return e
 }
 
@@ -145,24 +167,6 @@ const (
 )
 
 var identifier = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
-
-// identifiers are the plain names in raw, which in HubSpot's errors is a string
-// or a list of them; at most limit.
-func identifiers(raw json.RawMessage, private []string, limit int) (names []string) {
-	var one string
-	var more []string
-	if json.Unmarshal(raw, &one) == nil {
-		more = []string{one}
-	} else {
-		_ = json.Unmarshal(raw, &more)
-	}
-	for _, name := range more {
-		if len(names) < limit && identifier.MatchString(name) && !quotes(name, private) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
 
 var plain = regexp.MustCompile(`^[ -~]*$`)
 
@@ -197,18 +201,16 @@ func rateLimit(h http.Header) *RateLimit {
 // retryAfter is the wait that an answer asks for: Retry-After, which HubSpot
 // documents for 477 only, or else, of a 429, the interval of the burst limit.
 func retryAfter(res *http.Response) time.Duration {
-	h := res.Header
 	const longest = 7 * 24 * time.Hour // keeps arithmetic on a hostile number safe
-	if v := h.Get("Retry-After"); v != "" {
-		if s, err := strconv.ParseInt(v, 10, 64); err == nil {
-			return min(time.Duration(min(max(s, 0), 1e6))*time.Second, longest)
-		}
-		if at, err := http.ParseTime(v); err == nil {
-			return min(max(time.Until(at), 0), longest)
-		}
+	value := res.Header.Get("Retry-After")
+	if s, err := strconv.Atoi(value); err == nil {
+		return time.Duration(min(max(s, 0), int(longest/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(time.Until(at), 0), longest)
 	}
 	if res.StatusCode == http.StatusTooManyRequests {
-		return burstInterval(h)
+		return burstInterval(res.Header)
 	}
 	return 0
 }
@@ -216,9 +218,6 @@ func retryAfter(res *http.Response) time.Duration {
 // burstInterval is the interval of the account's burst limit, at most a minute;
 // 0 where an answer does not tell it.
 func burstInterval(h http.Header) time.Duration {
-	ms, err := strconv.Atoi(h.Get("X-HubSpot-RateLimit-Interval-Milliseconds"))
-	if err != nil {
-		return 0
-	}
+	ms, _ := strconv.Atoi(h.Get("X-HubSpot-RateLimit-Interval-Milliseconds")) // 0 for what is no number
 	return time.Duration(min(max(ms, 0), 60_000)) * time.Millisecond
 }

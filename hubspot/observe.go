@@ -3,7 +3,6 @@ package hubspot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -92,15 +91,10 @@ func (o *observer) note(e Event, counter *int64, level slog.Level, message strin
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
 	o.log.Seldom(context.Background(), level, message, "hubspot: "+message, attrs...)
-	if o.callback == nil {
-		return
+	if o.callback != nil {
+		defer o.log.Recover(context.Background(), "hubspot: the Observer panicked")
+		o.callback(e)
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			o.log.Seldom(context.Background(), slog.LevelError, "observer", "hubspot: the Observer panicked", slog.String("panic", fmt.Sprintf("%T", p)))
-		}
-	}()
-	o.callback(e)
 }
 
 // called is for a call that was made; closed tells that the gate is, after it.
@@ -135,6 +129,6 @@ func (o *observer) gateChanged(closed bool) {
 	}
 }
 
-func (o *observer) storeFailed(key string, err error) {
-	o.note(Event{Kind: EventStoreFailed, Visitor: o.name(key), Err: err}, &o.stats.StoreErrors, slog.LevelWarn, "the shared store failed; tokens are kept in memory only")
+func (o *observer) storeFailed(name string, err error) {
+	o.note(Event{Kind: EventStoreFailed, Visitor: name, Err: err}, &o.stats.StoreErrors, slog.LevelWarn, "the shared store failed; tokens are kept in memory only")
 }

@@ -33,44 +33,47 @@ func (r *refusal) over() bool { return !time.Now().Before(r.until) }
 // create makes a token for v, by one call and at most one quick repetition,
 // unless HubSpot refused v a moment ago.
 func (p *protection) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
-	if r := p.refusals.Get(key); r != nil && !r.over() {
-		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, r.err)
+	if refused := p.refusals.Get(key); refused != nil && !refused.over() {
+		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, refused.err)
 	}
-	token, said, err := p.call(ctx, key, v, kind)
-	if said.again {
+	r := p.call(ctx, key, v, kind)
+	if r.again {
 		select {
-		case <-time.After(said.pause):
+		case <-time.After(r.pause):
 		case <-ctx.Done():
 		}
 		// Where the gate has closed meanwhile, the first answer stands.
-		if t, s, e := p.call(ctx, key, v, kind); s.asked {
-			token, said, err = t, s, e
+		if repeated := p.call(ctx, key, v, kind); repeated.asked {
+			r = repeated
 		}
 	}
-	if said.visitor > 0 {
-		p.refusals.Add(key, refusal{err, time.Now().Add(said.visitor)}, p.refusals.Generation(key))
+	if r.visitor > 0 {
+		p.refusals.Add(key, refusal{r.err, time.Now().Add(r.visitor)}, p.refusals.Generation(key))
 	}
-	return token, err
+	return r.token, r.err
+}
+
+// result is what came of a call.
+type result struct {
+	token Token
+	err   error
+	verdict
 }
 
 // call makes one call when its turn comes, and draws the conclusions for those
 // who come next. It believes nothing: the Creator may panic, hang, or give a token
 // that is somebody else's or no longer good, and so may its error's methods, all
 // of which are called in here.
-func (p *protection) call(ctx context.Context, key string, v Visitor, kind EventKind) (Token, verdict, error) {
+func (p *protection) call(ctx context.Context, key string, v Visitor, kind EventKind) result {
 	pass, err := p.gate.Enter(ctx, key, time.Now().Add(turnLimit))
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {
 			p.note(Event{Kind: EventLimited, Visitor: p.name(key)}, &p.stats.Limited, slog.LevelDebug, "no room for a call at this pace")
 		}
-		return Token{}, verdict{}, fmt.Errorf("%w: %w", ErrCoolingDown, err)
-	}
-	type result struct {
-		token   Token
-		verdict verdict
+		return result{err: fmt.Errorf("%w: %w", ErrCoolingDown, err)}
 	}
 	began := time.Now()
-	got, err := flight.Guard(ctx, func(ctx context.Context) (result, error) {
+	r, err := flight.Guard(ctx, func(ctx context.Context) (result, error) {
 		token, err := p.creator.CreateToken(ctx, v)
 		switch e := p.lives.entry(token); {
 		case err != nil:
@@ -80,19 +83,18 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 		case e.freshness(p.lives.now()) == spent:
 			err = fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 		}
-		return result{Token{opaque: token.opaque}, conclude(err, token.limit)}, err
+		return result{Token{opaque: token.opaque}, err, conclude(err, token.limit)}, nil
 	})
-	if !got.verdict.asked { // it did not return
-		got.verdict = conclude(err, nil)
+	if err != nil { // it did not return
+		r = result{err: err, verdict: conclude(err, nil)}
 	}
-	closed, changed := pass.Leave(got.verdict.account)
+	closed, changed := pass.Leave(r.account)
 	if changed {
 		p.gateChanged(closed)
 	}
-	var panicked *flight.PanicError
-	if errors.As(err, &panicked) {
-		p.log.Seldom(ctx, slog.LevelError, "panic", "hubspot: the Creator panicked", slog.String("panic", panicked.Error()), slog.String("stack", string(panicked.Stack)))
+	if panicked, ok := err.(*flight.PanicError); ok {
+		p.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)
 	}
-	p.called(Event{kind, p.name(key), err, time.Since(began)}, got.verdict, closed)
-	return got.token, got.verdict, err
+	p.called(Event{kind, p.name(key), r.err, time.Since(began)}, r.verdict, closed)
+	return r
 }

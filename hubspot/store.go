@@ -35,11 +35,13 @@ const (
 	storeRest        = 5 * time.Second
 )
 
-// sharedStore guards a Store: time limits, seal, and a rest after failures.
+// sharedStore guards a Store: time limits, seal, and a rest after failures, each
+// of which is observed.
 type sharedStore struct {
-	store  Store
-	sealer *seal.Sealer
-	places chan struct{}
+	store    Store // nil for none: it always rests
+	sealer   *seal.Sealer
+	observer *observer
+	places   chan struct{}
 
 	mu        sync.Mutex
 	failures  int // in a row
@@ -55,22 +57,31 @@ type record struct {
 
 const storePrefix = "hubspot-visitor:token:"
 
-// get is the token under name; the zero Token means there is none. A record that
-// is damaged, altered or another key's is an error.
-func (s *sharedStore) get(ctx context.Context, name string) (Token, error) {
+// get is the token under key; the zero Token where there is none.
+func (s *sharedStore) get(ctx context.Context, key string) Token {
 	if s.resting() {
-		return Token{}, nil
+		return Token{}
 	}
-	sealed, err := counted(ctx, s, storeReadLimit, func(ctx context.Context) ([]byte, error) {
+	name := s.observer.name(key)
+	sealed := s.call(ctx, name, storeReadLimit, func(ctx context.Context) ([]byte, error) {
 		value, ok, err := s.store.Get(ctx, storePrefix+name)
 		if !ok {
 			value = nil
 		}
 		return value, err
 	})
-	if err != nil || sealed == nil {
-		return Token{}, err
+	if sealed == nil {
+		return Token{}
 	}
+	token, err := s.open(name, sealed)
+	if err != nil {
+		s.observer.storeFailed(name, err)
+	}
+	return token
+}
+
+// open reads a record. One that is damaged, altered or another name's is an error.
+func (s *sharedStore) open(name string, sealed []byte) (Token, error) {
 	plain, err := s.sealer.Open(name, sealed)
 	if err != nil {
 		return Token{}, err
@@ -88,54 +99,63 @@ func (s *sharedStore) get(ctx context.Context, name string) (Token, error) {
 	return NewToken(r.Token, r.Email, now.Add(-age)), nil
 }
 
-func (s *sharedStore) set(ctx context.Context, name string, token Token, ttl time.Duration) error {
-	if s.resting() || ttl <= 0 {
-		return nil
+// set is not called while the store rests.
+func (s *sharedStore) set(ctx context.Context, key string, token Token, ttl time.Duration) {
+	if ttl <= 0 {
+		return
 	}
-	plain, err := json.Marshal(record{token.Reveal(), token.Email(), token.IssuedAt().Round(0)})
-	if err != nil {
-		return err
-	}
-	_, err = counted(ctx, s, storeWriteLimit, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.store.Set(ctx, storePrefix+name, s.sealer.Seal(name, plain), ttl)
+	name := s.observer.name(key)
+	s.call(ctx, name, storeWriteLimit, func(ctx context.Context) ([]byte, error) {
+		plain, err := json.Marshal(record{token.Reveal(), token.Email(), token.IssuedAt().Round(0)})
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.store.Set(ctx, storePrefix+name, s.sealer.Seal(name, plain), ttl)
 	})
-	return err
 }
 
 // delete tries even while the store rests: it is rare, and what stays would come
 // back after the rest.
-func (s *sharedStore) delete(ctx context.Context, name string) error {
-	_, err := counted(ctx, s, storeWriteLimit, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.store.Delete(ctx, storePrefix+name)
+func (s *sharedStore) delete(ctx context.Context, key string) {
+	if s.store == nil {
+		return
+	}
+	name := s.observer.name(key)
+	s.call(ctx, name, storeWriteLimit, func(ctx context.Context) ([]byte, error) {
+		return nil, s.store.Delete(ctx, storePrefix+name)
 	})
-	return err
 }
 
 func (s *sharedStore) resting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Now().Before(s.restUntil)
+	return s.store == nil || time.Now().Before(s.restUntil)
 }
 
-// counted calls the store within limit, and counts failures.
-func counted[V any](ctx context.Context, s *sharedStore, limit time.Duration, call func(context.Context) (V, error)) (v V, err error) {
+// call calls the store within limit, and counts failures. It gives nil for them.
+func (s *sharedStore) call(ctx context.Context, name string, limit time.Duration, work func(context.Context) ([]byte, error)) (value []byte) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var err error
 	select {
 	case s.places <- struct{}{}:
-		v, err = flight.Guard(ctx, func(ctx context.Context) (V, error) {
+		value, err = flight.Guard(ctx, func(ctx context.Context) ([]byte, error) {
 			defer func() { <-s.places }()
-			return call(ctx)
+			return work(ctx)
 		})
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err == nil {
 		s.failures = 0
 	} else if s.failures++; s.failures >= storeMaxFailures {
 		s.failures, s.restUntil = 0, time.Now().Add(storeRest)
 	}
-	return v, err
+	s.mu.Unlock()
+	if err != nil {
+		s.observer.storeFailed(name, err)
+		return nil
+	}
+	return value
 }

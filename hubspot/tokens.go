@@ -76,7 +76,7 @@ type Tokens struct {
 	// What knows visitors is behind pointers: printers stop there.
 	cache      *tokencache.Cache[entry]
 	flights    *flight.Group[Token]
-	store      *sharedStore // nil without one
+	store      *sharedStore
 	protection *protection
 	*observer
 }
@@ -106,7 +106,7 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	}
 	limit := cmp.Or(cfg.MaxVisitors, 50_000)
 	lives := lives{cmp.Or(cfg.Margin, 30*time.Minute), time.Now()}
-	t := &Tokens{
+	return &Tokens{
 		lives:   lives,
 		cache:   tokencache.New(limit, func(e *entry) bool { return e.freshness(lives.now()) == spent }),
 		flights: new(flight.Group[Token]),
@@ -117,12 +117,9 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 			refusals: tokencache.New(limit, (*refusal).over),
 			observer: o,
 		},
+		store:    &sharedStore{store: cfg.Store, sealer: sealer, observer: o, places: make(chan struct{}, storeMaxCalls)},
 		observer: o,
-	}
-	if cfg.Store != nil {
-		t.store = &sharedStore{store: cfg.Store, sealer: sealer, places: make(chan struct{}, storeMaxCalls)}
-	}
-	return t, nil
+	}, nil
 }
 
 // Format prints nothing but the type: what is in a Tokens is about visitors.
@@ -159,36 +156,38 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 		}
 	}
 	v, key = v.clone(key)
-	f := t.begin(key, v, old, state)
+	f := t.begin(key, v, state)
 	if state == aging {
 		return old.token(), nil
 	}
 	return f.Wait(ctx)
 }
 
-// begin joins the visitor's flight, or begins it. old is the entry in memory, if
-// there is one, and state what it is worth.
-func (t *Tokens) begin(key string, v Visitor, old *entry, state freshness) flight.Flight[Token] {
+// begin joins the visitor's flight, or begins it. state is what the entry in memory
+// is worth.
+func (t *Tokens) begin(key string, v Visitor, state freshness) flight.Flight[Token] {
 	// The generation is part of the flight's key: nobody who asks after an
 	// Invalidate joins a flight from before it.
 	generation := t.cache.Generation(key)
 	return t.flights.Begin(strconv.FormatUint(uint64(generation), 36)+" "+key, flightLimit, func(ctx context.Context) (Token, error) {
-		return t.fetch(ctx, key, v, old, state, generation)
+		return t.fetch(ctx, key, v, state, generation)
 	})
 }
 
 // fetch is one flight: somebody's fresh token in memory or in the Store, or else
 // a new one from HubSpot.
-func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, state freshness, generation uint32) (Token, error) {
+func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, state freshness, generation uint32) (Token, error) {
 	// Another flight may have landed between this caller's look and its flight.
-	if e := t.cache.Get(key); e != nil && e != old && e.freshness(t.lives.now()) == fresh {
+	if e := t.cache.Get(key); e != nil && e.freshness(t.lives.now()) == fresh {
 		return e.token(), nil
 	}
 	kind, least := EventMinted, aging
 	if state == aging {
 		kind, least = EventRenewed, fresh
 	}
-	if e, ok := t.shared(ctx, key, v.Email, least); ok {
+	// Another replica may have made one that is at least so good.
+	if e := t.lives.entry(t.store.get(ctx, key)); e.token().Email() == v.Email && e.freshness(t.lives.now()) >= least {
+		t.count(&t.stats.StoreHits)
 		t.cache.Add(key, e, generation)
 		return e.token(), nil
 	}
@@ -196,42 +195,20 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, old *entry, s
 	if err != nil {
 		return Token{}, err
 	}
-	if t.cache.Add(key, t.lives.entry(token), generation) && t.store != nil {
+	if t.cache.Add(key, t.lives.entry(token), generation) && !t.store.resting() {
 		go t.share(key, token, generation) // nobody waits for it
 	}
 	return token, nil
 }
 
-// shared is the token that another replica made, if it is at least so good.
-func (t *Tokens) shared(ctx context.Context, key, email string, least freshness) (e entry, ok bool) {
-	if t.store == nil {
-		return e, false
-	}
-	token, err := t.store.get(ctx, t.name(key))
-	if err != nil {
-		t.storeFailed(key, err)
-		return e, false
-	}
-	e = t.lives.entry(token)
-	ok = token.Email() == email && e.freshness(t.lives.now()) >= least
-	if ok {
-		t.count(&t.stats.StoreHits)
-	}
-	return e, ok
-}
-
 // share puts a new token into the Store.
 func (t *Tokens) share(key string, token Token, generation uint32) {
-	ctx, name := context.Background(), t.name(key)
-	e := t.lives.entry(token)
-	err := t.store.set(ctx, name, token, e.left(t.lives.now()))
+	ctx, e := context.Background(), t.lives.entry(token)
+	t.store.set(ctx, key, token, e.left(t.lives.now()))
 	// An Invalidate since then may have deleted before this wrote, and a write
 	// that was too late for its limit may have been done all the same.
 	if t.cache.Generation(key) != generation {
-		err = t.store.delete(ctx, name)
-	}
-	if err != nil {
-		t.storeFailed(key, err)
+		t.store.delete(ctx, key)
 	}
 }
 
@@ -249,11 +226,6 @@ func (t *Tokens) Invalidate(ctx context.Context, v Visitor) {
 	key := v.key()
 	t.cache.Delete(key)
 	t.protection.refusals.Delete(key)
-	if t.store != nil {
-		if err := t.store.delete(ctx, t.name(key)); err != nil {
-			t.storeFailed(key, err)
-		}
-		// Again, for a flight that began after the first and read the record.
-		t.cache.Delete(key)
-	}
+	t.store.delete(ctx, key)
+	t.cache.Delete(key) // again, for a flight that began after the first and read the record
 }

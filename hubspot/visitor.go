@@ -3,6 +3,7 @@ package hubspot
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -55,10 +56,8 @@ func (v Visitor) Validate() error {
 			errs = append(errs, &VisitorError{Field: field, Reason: reason})
 		}
 	}
-	if reason := emailProblem(v.Email); reason != "" {
-		check(false, "Email", reason)
-	}
-	const unprintable = "has control characters or is not UTF-8"
+	reason := emailProblem(v.Email)
+	check(reason == "", "Email", reason)
 	for _, name := range [...]struct{ field, value string }{{"FirstName", v.FirstName}, {"LastName", v.LastName}} {
 		check(utf8.RuneCountInString(name.value) <= maxNameCharacters, name.field, "is longer than 255 characters")
 		check(printable(name.value), name.field, unprintable)
@@ -75,6 +74,8 @@ func (v Visitor) Validate() error {
 	return errors.Join(errs...)
 }
 
+const unprintable = "has control characters or is not UTF-8"
+
 func emailProblem(email string) string {
 	at := strings.LastIndexByte(email, '@')
 	switch {
@@ -83,7 +84,7 @@ func emailProblem(email string) string {
 	case len(email) > maxEmailBytes:
 		return "is longer than 254 bytes"
 	case !printable(email):
-		return "has control characters or is not UTF-8"
+		return unprintable
 	case at < 1 || at == len(email)-1:
 		return "is not an e-mail address"
 	// HubSpot would see another string than the contact's.
@@ -110,10 +111,7 @@ func (v *Visitor) key() string {
 	key := appendPart(appendPart(appendPart(append(bytes[:0], 0), v.Email), v.FirstName), v.LastName)
 	if len(v.AgentContext) > 0 {
 		var some [8]string
-		names := some[:0]
-		for name := range v.AgentContext {
-			names = append(names, name)
-		}
+		names := slices.AppendSeq(some[:0], maps.Keys(v.AgentContext))
 		slices.Sort(names)
 		for _, name := range names {
 			key = appendPart(appendPart(key, name), v.AgentContext[name])

@@ -30,7 +30,7 @@ type boundary struct {
 	begun   bool        // and the body follows
 
 	overruled bool   // somebody further out made a private response public
-	held      []byte // what was written since
+	body      []byte // what was written since
 	finished  bool   // the handler has returned
 }
 
@@ -43,9 +43,9 @@ func (b *boundary) writer() http.ResponseWriter {
 	_, pushes := b.ResponseWriter.(http.Pusher)
 	switch {
 	case flushes && hijacks:
-		return flushHijackWriter{b}
+		return flushHijackWriter{hijackWriter{b}}
 	case flushes && pushes:
-		return flushPushWriter{b}
+		return flushPushWriter{flushWriter{b}}
 	case flushes:
 		return flushWriter{b}
 	case hijacks:
@@ -57,19 +57,14 @@ func (b *boundary) writer() http.ResponseWriter {
 type (
 	flushWriter       struct{ *boundary }
 	hijackWriter      struct{ *boundary }
-	flushHijackWriter struct{ *boundary }
-	flushPushWriter   struct{ *boundary }
+	flushHijackWriter struct{ hijackWriter }
+	flushPushWriter   struct{ flushWriter }
 )
 
 func (w flushWriter) Flush()       { _ = w.FlushError() }
 func (w flushHijackWriter) Flush() { _ = w.FlushError() }
-func (w flushPushWriter) Flush()   { _ = w.FlushError() }
 
 func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return w.ResponseWriter.(http.Hijacker).Hijack()
-}
-
-func (w flushHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.ResponseWriter.(http.Hijacker).Hijack()
 }
 
@@ -91,11 +86,7 @@ func (b *boundary) WriteHeader(status int) {
 }
 
 func (b *boundary) Write(p []byte) (int, error) {
-	b.begin(p, endsPage(p))
-	if b.overruled {
-		return b.hold(p)
-	}
-	return b.ResponseWriter.Write(p)
+	return b.begin(p, endsPage(p)).Write(p)
 }
 
 func (b *boundary) WriteString(s string) (int, error) {
@@ -103,29 +94,17 @@ func (b *boundary) WriteString(s string) (int, error) {
 	if !b.gone && b.header["Content-Type"] == nil {
 		start = []byte(s[:min(len(s), 512)]) // to be sniffed
 	}
-	b.begin(start, endsPage(s))
-	if b.overruled {
-		return b.hold([]byte(s))
-	}
-	return io.WriteString(b.ResponseWriter, s)
+	return io.WriteString(b.begin(start, endsPage(s)), s)
 }
 
 // ReadFrom lets net/http send files without copying them.
 func (b *boundary) ReadFrom(r io.Reader) (int64, error) {
-	b.begin(nil, false)
-	if to, ok := b.ResponseWriter.(io.ReaderFrom); ok && !b.overruled {
-		return to.ReadFrom(r)
-	}
-	return io.Copy(writeOnly{b}, r)
+	return io.Copy(b.begin(nil, false), r)
 }
-
-// writeOnly hides ReadFrom from io.Copy.
-type writeOnly struct{ io.Writer }
 
 // FlushError is for http.ResponseController, and sends the headers.
 func (b *boundary) FlushError() error {
-	b.begin(nil, false)
-	if b.overruled {
+	if b.begin(nil, false); b.overruled {
 		return nil
 	}
 	return http.NewResponseController(b.ResponseWriter).Flush()
@@ -151,32 +130,33 @@ func (b *boundary) protect() {
 	if cc := b.header["Cache-Control"]; len(b.header) != b.guarded || len(cc) == 0 || cc[0] != privateNoStore {
 		protect(b.header)
 		b.guarded = len(b.header)
-		return
 	}
 	varyByCookie(b.header)
 }
 
-// begin comes before each part of the body. start is what it begins with, whole
-// tells that nothing of the page follows.
-func (b *boundary) begin(start []byte, whole bool) {
+// begin comes before each part of the body, and gives the writer for it. start is
+// what the part begins with, whole tells that nothing of the page follows.
+func (b *boundary) begin(start []byte, whole bool) io.Writer {
 	implicit := !b.gone
 	b.leave(http.StatusOK, start, whole)
-	if !b.private || b.overruled {
-		return
+	if b.private && !b.overruled {
+		// A writer further out may keep the headers until the first byte, or longer: what
+		// the application has set since WriteHeader would count there.
+		b.protect()
+		if !b.begun {
+			b.begun = true
+			// The headers go alone, to see what becomes of them before the body follows.
+			if implicit {
+				b.ResponseWriter.WriteHeader(http.StatusOK)
+			}
+			_, _ = b.ResponseWriter.Write(nil)
+			b.check()
+		}
 	}
-	// A writer further out may keep the headers until the first byte, or longer: what
-	// the application has set since WriteHeader would count there.
-	b.protect()
-	if b.begun {
-		return
+	if b.overruled {
+		return held{b}
 	}
-	b.begun = true
-	// The headers go alone, to see what becomes of them before the body follows.
-	if implicit {
-		b.ResponseWriter.WriteHeader(http.StatusOK)
-	}
-	_, _ = b.ResponseWriter.Write(nil)
-	b.check()
+	return b.ResponseWriter
 }
 
 // check looks whether a handler further out overruled what settle decided: too
@@ -192,13 +172,15 @@ func (b *boundary) check() {
 
 var errOverruled = errors.New("middleware: an outer handler lets caches share this visitor's page")
 
-// hold keeps the body of an overruled response until the handler has returned,
+// held keeps the body of an overruled response until the handler has returned,
 // since writes can cut a token in two.
-func (b *boundary) hold(p []byte) (int, error) {
-	if b.finished {
+type held struct{ b *boundary }
+
+func (w held) Write(p []byte) (int, error) {
+	if w.b.finished {
 		return 0, errOverruled
 	}
-	b.held = append(b.held, p...)
+	w.b.body = append(w.b.body, p...)
 	return len(p), nil
 }
 
@@ -220,13 +202,13 @@ func (b *boundary) finish() {
 // release writes what was held, with blanks for what identifies the visitor.
 func (b *boundary) release() {
 	if token := b.q.given; token.Reveal() != "" {
-		if !bytes.Contains(b.held, []byte(token.Reveal())) {
+		if !bytes.Contains(b.body, []byte(token.Reveal())) {
 			panic(http.ErrAbortHandler) // it is in there in another form, compressed perhaps: better no page
 		}
 		// Without its claim the page is nobody's in particular: its script asks.
 		for _, secret := range []string{token.Reveal(), token.Email(), b.q.m.fingerprint(token.Email())} {
-			b.held = bytes.ReplaceAll(b.held, []byte(secret), bytes.Repeat([]byte(" "), len(secret)))
+			b.body = bytes.ReplaceAll(b.body, []byte(secret), bytes.Repeat([]byte(" "), len(secret)))
 		}
 	}
-	_, _ = b.ResponseWriter.Write(b.held) // the client has left if this fails
+	_, _ = b.ResponseWriter.Write(b.body) // the client has left if this fails
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
@@ -15,9 +14,9 @@ import (
 // five seconds that a page waits for the endpoint.
 const endpointWait = 4 * time.Second
 
-// endpointRetry is the Retry-After of a 503: failures are remembered for up to
-// ten seconds.
-const endpointRetry = 10 * time.Second
+// endpointRetry is the Retry-After of a 503, in seconds: failures are remembered
+// for up to ten.
+const endpointRetry = "10"
 
 // identification is the token endpoint's answer, for the page's script, single
 // page applications and HubSpot's mobile chat kits.
@@ -65,7 +64,7 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		m.log.DebugContext(r.Context(), "middleware: no token for the endpoint", "error", err)
-		h.Set("Retry-After", strconv.Itoa(int(endpointRetry/time.Second)))
+		h.Set("Retry-After", endpointRetry)
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case token.Reveal() == "":
 		w.WriteHeader(http.StatusNoContent)

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -35,13 +36,8 @@ func (k marker) put(h http.Header, r *http.Request, value string) {
 	if value == "" {
 		cookie.MaxAge = -1
 	}
-	kept := make([]string, 0, len(h["Set-Cookie"])+1)
-	for _, line := range h["Set-Cookie"] {
-		if !strings.HasPrefix(line, k.name+"=") {
-			kept = append(kept, line)
-		}
-	}
-	h["Set-Cookie"] = append(kept, cookie.String())
+	others := slices.DeleteFunc(slices.Clone(h["Set-Cookie"]), func(line string) bool { return strings.HasPrefix(line, k.name+"=") })
+	h["Set-Cookie"] = append(others, cookie.String())
 }
 
 // overTLS reports whether the browser speaks https, to this server or to a proxy

@@ -218,7 +218,8 @@ func (m *Middleware) finish(tokens TokenSource) (*Middleware, error) {
 	}
 	// Without any secret the fingerprints are this process's own: browsers that
 	// meet several replicas then forget an anonymous chat between them.
-	secret := cmp.Or(m.cfg.StoreSecret.Reveal(), m.cfg.AccessToken.Reveal(), tokenIn(m.cfg.AccessTokenFile), rand.Text()+rand.Text())
+	fromFile, _ := credential.Read(m.cfg.AccessTokenFile) // "" without a file; ConfigFromEnv reported an error
+	secret := cmp.Or(m.cfg.StoreSecret.Reveal(), m.cfg.AccessToken.Reveal(), fromFile, rand.Text()+rand.Text())
 	sealer, err := seal.New([]byte(secret))
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
@@ -229,14 +230,6 @@ func (m *Middleware) finish(tokens TokenSource) (*Middleware, error) {
 		m.tokenPath = ""
 	}
 	return m, nil
-}
-
-func tokenIn(file string) string {
-	if file == "" {
-		return ""
-	}
-	token, _ := credential.Read(file) // ConfigFromEnv reported the error
-	return token
 }
 
 func build(identify func(*http.Request) (hubspot.Visitor, bool), options []Option) *Middleware {

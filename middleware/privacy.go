@@ -24,13 +24,8 @@ func protect(h http.Header) {
 // managers add no-cache="Set-Cookie" when the headers leave.
 func protected(h http.Header) bool {
 	for name, lines := range h {
-		if !cacheHeader(name) {
-			continue
-		}
-		for _, line := range lines {
-			if grants(line) {
-				return false
-			}
+		if cacheHeader(name) && slices.ContainsFunc(lines, grants) {
+			return false
 		}
 	}
 	return slices.Contains(h["Cache-Control"], privateNoStore)
@@ -47,6 +42,8 @@ func varyByCookie(h http.Header) {
 	h["Vary"] = append(h["Vary"][:len(h["Vary"]):len(h["Vary"])], "Cookie")
 }
 
+var cacheHeaders = [...]string{"Expires", "Edge-Control", "X-Accel-Expires", "Surrogate-Control"}
+
 // cacheHeader names the headers by which something between server and browser
 // decides to keep a response: Cache-Control, Expires, and what content delivery
 // networks and proxies read before them, such as CDN-Cache-Control,
@@ -56,15 +53,10 @@ func cacheHeader(name string) bool {
 	if at := len(name) - len(cacheControl); at >= 0 && strings.EqualFold(name[at:], cacheControl) {
 		return true
 	}
-	switch len(name) {
-	case len("Expires"):
-		return strings.EqualFold(name, "Expires")
-	case len("Edge-Control"):
-		return strings.EqualFold(name, "Edge-Control")
-	case len("X-Accel-Expires"):
-		return strings.EqualFold(name, "X-Accel-Expires")
-	case len("Surrogate-Control"):
-		return strings.EqualFold(name, "Surrogate-Control")
+	for _, other := range cacheHeaders {
+		if len(name) == len(other) && strings.EqualFold(name, other) {
+			return true
+		}
 	}
 	return false
 }

@@ -79,7 +79,7 @@ func (q *request) become(is who, out bool) {
 
 // chats reports whether the page may carry the chat at all.
 func (q *request) chats() bool {
-	q.consentOnce.Do(func() { q.consent = q.m.cfg.Chat != hubspot.ChatOff && q.m.consents(q.http) })
+	q.consentOnce.Do(func() { q.consent = q.m.cfg.Chat != hubspot.ChatOff && (q.m.consent == nil || q.m.consents(q.http)) })
 	return q.consent
 }
 

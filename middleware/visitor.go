@@ -2,13 +2,9 @@ package middleware
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 )
@@ -28,7 +24,7 @@ func (m *Middleware) find(r *http.Request) who {
 	switch {
 	case !m.identifies():
 		return who{reason: "HUBSPOT_CHAT says that nobody is identified"}
-	case m.skips(r):
+	case m.skip != nil && m.skips(r):
 		return who{never: true, reason: "WithSkip excludes this request"}
 	}
 	v, ok := m.asks(r)
@@ -39,17 +35,13 @@ func (m *Middleware) find(r *http.Request) who {
 }
 
 func (m *Middleware) skips(r *http.Request) (skip bool) {
-	if m.skip == nil {
-		return false
-	}
-	defer m.recovered(r.Context(), "skip")
+	defer m.log.Recover(r.Context(), "middleware: skip panicked; the visitor stays anonymous")
 	skip = true // where it panics
-	skip = m.skip(r)
-	return skip
+	return m.skip(r)
 }
 
 func (m *Middleware) asks(r *http.Request) (v hubspot.Visitor, ok bool) {
-	defer m.recovered(r.Context(), "identify")
+	defer m.log.Recover(r.Context(), "middleware: identify panicked; the visitor stays anonymous")
 	return m.identify(r)
 }
 
@@ -87,46 +79,19 @@ func (m *Middleware) admit(ctx context.Context, v hubspot.Visitor) who {
 	return who{visitor: v, fingerprint: m.fingerprint(v.Email), ok: true}
 }
 
-// problems are the parts of v.Validate's error.
+// problems are the parts of v.Validate's error: a VisitorError each, as it promises.
 func problems(v hubspot.Visitor) (list []*hubspot.VisitorError) {
-	err := v.Validate()
-	if err == nil {
-		return nil
-	}
-	parts := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		parts = joined.Unwrap()
-	}
-	for _, part := range parts {
-		problem := &hubspot.VisitorError{Field: "Email", Reason: "is not acceptable"}
-		errors.As(part, &problem)
-		list = append(list, problem)
+	if joined, ok := v.Validate().(interface{ Unwrap() []error }); ok {
+		for _, part := range joined.Unwrap() {
+			list = append(list, part.(*hubspot.VisitorError))
+		}
 	}
 	return list
 }
 
 // consents asks whether the page may carry the chat at all.
 func (m *Middleware) consents(r *http.Request) (ok bool) {
-	if m.consent == nil {
-		return true
-	}
 	// Fail closed: without an answer there is no consent.
-	defer m.recovered(r.Context(), "consent")
+	defer m.log.Recover(r.Context(), "middleware: consent panicked; the page carries no chat")
 	return m.consent(r)
-}
-
-// recovered keeps a page alive when a function of the application panics. It is
-// to be deferred. The panic's value is logged only if it is the runtime's: others
-// may quote the visitor.
-func (m *Middleware) recovered(ctx context.Context, function string) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	what := fmt.Sprintf("%T", p)
-	if err, ok := p.(runtime.Error); ok {
-		what = err.Error()
-	}
-	m.log.Seldom(ctx, slog.LevelError, "panic in "+function, "middleware: "+function+" panicked; the visitor stays anonymous",
-		slog.String("panic", what), slog.String("stack", string(debug.Stack())))
 }

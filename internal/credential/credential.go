@@ -33,8 +33,7 @@ func Clean(token string) (string, error) {
 // Read is the access token that file holds.
 func Read(file string) (string, error) {
 	content, err := os.ReadFile(file)
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err // without the path
 	}
 	if err != nil {

@@ -36,9 +36,8 @@ type Gate struct {
 	limiter *rate.Limiter
 
 	mu          sync.Mutex
-	closed      bool
+	closed      error // what those hear who do not pass; nil while the gate is open
 	closedUntil time.Time
-	why         error
 	trial       bool     // a trial call is under way
 	troubled    []string // in a row, each once
 	lastTrouble time.Time
@@ -81,8 +80,8 @@ type Pass struct {
 func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass, error) {
 	g.mu.Lock()
 	err := g.closedFor(who)
-	pass := &Pass{g, who, g.closed}
-	g.trial = g.trial || err == nil && g.closed
+	pass := &Pass{g, who, g.closed != nil}
+	g.trial = g.trial || err == nil && pass.trial
 	g.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -91,15 +90,15 @@ func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass
 	defer cancel()
 	err = g.limiter.Wait(ctx)
 	g.mu.Lock()
-	closedMeanwhile, why := g.closed && !pass.trial, g.why
+	closed := g.closed
 	g.mu.Unlock()
 	switch {
 	case err != nil:
 		err = ErrNoRoom
-	case closedMeanwhile:
-		err = fmt.Errorf("%w: %w", ErrClosed, why)
-	default:
+	case pass.trial || closed == nil:
 		return pass, nil
+	default: // meanwhile
+		err = closed
 	}
 	pass.Leave(Outcome{})
 	return nil, err
@@ -111,10 +110,10 @@ func (g *Gate) closedFor(who string) error {
 	if slices.Contains(g.troubled, who) {
 		until = until.Add(othersFirst)
 	}
-	if !g.closed || !g.trial && !now.Before(until) {
+	if !g.trial && !now.Before(until) {
 		return nil
 	}
-	return fmt.Errorf("%w: %w", ErrClosed, g.why)
+	return g.closed
 }
 
 // Leave ends a pass with what the call told. It reports whether the gate is
@@ -123,16 +122,16 @@ func (p *Pass) Leave(o Outcome) (closed, changed bool) {
 	g := p.gate
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	was := g.closed
+	was := g.closed != nil
 	g.trial = g.trial && !p.trial
 	switch o.Sign {
 	case Well:
 		// Calls that were under way when the gate closed do not open it.
-		if !g.closed || p.trial {
+		if !was || p.trial {
 			g.troubled = nil
 		}
 		if p.trial {
-			g.closed = false
+			g.closed = nil
 			// The pace starts from nothing: everybody waited, and a saved-up burst
 			// would meet HubSpot in its first good moment.
 			now := time.Now()
@@ -145,13 +144,14 @@ func (p *Pass) Leave(o Outcome) (closed, changed bool) {
 	case Close:
 		g.close(o)
 	}
-	return g.closed, g.closed != was
+	closed = g.closed != nil
+	return closed, closed != was
 }
 
 // count is how many met trouble in a row, who included.
 func (g *Gate) count(who string) int {
 	now := time.Now()
-	if now.Sub(g.lastTrouble) > stillInARow && !g.closed {
+	if now.Sub(g.lastTrouble) > stillInARow && g.closed == nil {
 		g.troubled = nil
 	}
 	g.lastTrouble = now
@@ -163,8 +163,7 @@ func (g *Gate) count(who string) int {
 }
 
 func (g *Gate) close(o Outcome) {
-	if until := time.Now().Add(o.For); until.After(g.closedUntil) {
-		g.closedUntil, g.why = until, o.Why
+	if until := time.Now().Add(o.For); g.closed == nil || until.After(g.closedUntil) {
+		g.closedUntil, g.closed = until, fmt.Errorf("%w: %w", ErrClosed, o.Why)
 	}
-	g.closed = true
 }

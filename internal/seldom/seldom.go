@@ -5,8 +5,11 @@ package seldom
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
 )
 
 const interval = time.Minute
@@ -35,6 +38,20 @@ func New(logger *slog.Logger) *Logger {
 func (l *Logger) Seldom(ctx context.Context, level slog.Level, kind, message string, attrs ...slog.Attr) {
 	defer func() { _ = recover() }() // the handler is the application's, and the page goes on without its line
 	l.LogAttrs(ctx, l.level(level, kind), message, attrs...)
+}
+
+// Panicked logs that a function of the application's did, as message says. The
+// panic's value is logged only if it is the runtime's: others may quote a visitor.
+func (l *Logger) Panicked(ctx context.Context, message string, p *flight.PanicError) {
+	l.Seldom(ctx, slog.LevelError, message, message, slog.String("panic", p.Error()), slog.String("stack", string(p.Stack)))
+}
+
+// Recover ends a panic of the application's function that follows, and logs it.
+// It is to be deferred.
+func (l *Logger) Recover(ctx context.Context, message string) {
+	if p := recover(); p != nil {
+		l.Panicked(ctx, message, &flight.PanicError{Value: p, Stack: debug.Stack()})
+	}
 }
 
 func (l *Logger) level(level slog.Level, kind string) slog.Level {
