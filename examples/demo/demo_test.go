@@ -149,11 +149,12 @@ func TestSignedOut(t *testing.T) {
 		status int
 		ends   string
 	}{
-		"/":        {http.StatusOK, "/"},
-		"/help":    {http.StatusOK, "/help"},
-		"/login":   {http.StatusOK, "/login"},
-		"/account": {http.StatusOK, "/login"},
-		"/nowhere": {http.StatusNotFound, "/nowhere"},
+		"/":         {http.StatusOK, "/"},
+		"/help":     {http.StatusOK, "/help"},
+		"/workshop": {http.StatusOK, "/workshop"},
+		"/login":    {http.StatusOK, "/login"},
+		"/account":  {http.StatusOK, "/login"},
+		"/nowhere":  {http.StatusNotFound, "/nowhere"},
 	} {
 		res := b.get(path)
 		if res.status != want.status || res.path != want.ends {
@@ -302,6 +303,45 @@ func TestContentSecurityPolicy(t *testing.T) {
 	}
 	if len(nonces) != 2 {
 		t.Error("two pages have the same nonce")
+	}
+}
+
+// The workshop's page is the same for everybody, so that caches may keep it.
+func TestWorkshop(t *testing.T) {
+	b := open(t)
+	nobodys := b.get("/workshop")
+	b.signIn("first@example.com")
+	mine := b.get("/workshop")
+	if mine.body != nobodys.body {
+		t.Error("the page of somebody who is signed in is another one")
+	}
+	b.expectVisitor(mine, "")
+	if cc, vary := mine.header.Get("Cache-Control"), mine.header.Get("Vary"); cc != "public, max-age=60" || vary != "" {
+		t.Errorf("Cache-Control %q, Vary %q", cc, vary)
+	}
+	if set := mine.header.Values("Set-Cookie"); set != nil {
+		t.Errorf("the page sets %q", set)
+	}
+	// A nonce that a cache keeps is no secret: the script is a file.
+	if csp := mine.header.Get("Content-Security-Policy"); !strings.Contains(csp, "script-src 'self' ") || strings.Contains(csp, "nonce-") {
+		t.Errorf("policy: %s", csp)
+	}
+	for _, script := range regexp.MustCompile("<script[^>]*>").FindAllString(mine.body, -1) {
+		src := regexp.MustCompile(` src="([^"]*)"`).FindStringSubmatch(script)
+		if src == nil {
+			if script != `<script type="application/json">` {
+				t.Errorf("a script within the page: %s", script)
+			}
+			continue
+		}
+		if res := b.get(src[1]); res.status != http.StatusOK || !strings.HasPrefix(res.header.Get("Content-Type"), "text/javascript") {
+			t.Errorf("%s: %d %s", src[1], res.status, res.header.Get("Content-Type"))
+		}
+	}
+	for _, want := range []string{`data-load="click"`, `data-hubspot-chat="open"`, `data-fallback="mailto:`} {
+		if !strings.Contains(mine.body, want) {
+			t.Errorf("the page lacks %s", want)
+		}
 	}
 }
 

@@ -89,6 +89,7 @@ What to try
   2. Sign in at %[1]s/login and write again: the inbox shows who it is.
   3. Sign out, sign in as the other person and write: the inbox shows both.
   4. %[1]s/help never identifies anybody.
+  5. %[1]s/workshop, in a private window: the chat comes with a click.
 
 `, shop, inbox)
 	if emulator != "" {

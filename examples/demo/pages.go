@@ -24,10 +24,13 @@ func parsePages() (pages, error) {
 		return nil, err
 	}
 	all := make(pages)
-	for _, name := range []string{"home", "help", "account", "login", "notfound"} {
+	for _, name := range []string{"home", "help", "workshop", "account", "login", "notfound"} {
 		page, err := layout.Clone()
 		if err != nil {
 			return nil, err
+		}
+		if name == "workshop" {
+			page.Funcs(snippet.FuncMap(onClick...))
 		}
 		if all[name], err = page.ParseFS(templates, "templates/"+name+".html"); err != nil {
 			return nil, err
@@ -36,15 +39,25 @@ func parsePages() (pages, error) {
 	return all, nil
 }
 
+// onClick is the chat of the workshop's page. What it needs of the policy has to
+// be the same for everybody, too: a file instead of a nonce.
+var onClick = []snippet.Option{
+	snippet.WithLoad(snippet.LoadClick),
+	snippet.WithLauncher(snippet.Launcher{Label: "Chat with the workshop", Color: "#25704a"}),
+	snippet.WithFallback("mailto:workshop@example.com"), // where HubSpot is blocked
+	snippet.WithScriptPath("/static/chat"),
+}
+
 // view is what the templates get.
 type view struct {
 	Request *http.Request
 	Person  *person // who is signed in, or nil
+	Public  bool    // the page is the same for everybody, signed in or not
 	Inbox   string  // of the emulated HubSpot, or empty
 	Data    any     // the page's own
 }
 
-// show writes a page, when it is complete: a failure leaves no half of one.
+// show writes a page for whoever asks.
 func (s *shop) show(w http.ResponseWriter, r *http.Request, status int, page string, data any) {
 	v := view{Request: r, Inbox: s.inbox, Data: data}
 	if p, ok := s.signedIn(r); ok {
@@ -52,6 +65,20 @@ func (s *shop) show(w http.ResponseWriter, r *http.Request, status int, page str
 		// The page has their name, even where the chat does not identify them.
 		w.Header().Set("Cache-Control", "private, no-store")
 	}
+	s.write(w, r, status, page, v)
+}
+
+// showPublic writes a page that caches may hand to everybody for a minute.
+func (s *shop) showPublic(w http.ResponseWriter, r *http.Request, page string) {
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age=60")
+	h.Del("Vary") // Cookie, from the sessions: this page does not ask them
+	h.Set("Content-Security-Policy", s.policy.with("'self'"))
+	s.write(w, r, http.StatusOK, page, view{Request: r, Public: true, Inbox: s.inbox})
+}
+
+// write writes a page, when it is complete: a failure leaves no half of one.
+func (s *shop) write(w http.ResponseWriter, r *http.Request, status int, page string, v view) {
 	var body bytes.Buffer
 	if err := s.pages[page].ExecuteTemplate(&body, "layout", v); err != nil {
 		s.fail(w, r, err)

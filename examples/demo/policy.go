@@ -9,7 +9,7 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
-// policy is a Content-Security-Policy, but for the nonce of each response.
+// policy is a Content-Security-Policy, but for what allows the page's own scripts.
 type policy struct{ scripts, rest string }
 
 // contentPolicy allows the shop's own style sheet and pictures, and what the
@@ -32,6 +32,11 @@ func contentPolicy(region, emulator string) policy {
 	return policy{strings.Join(sources["script-src"], " "), strings.Join(parts, "; ")}
 }
 
+// with is the policy of a page whose own scripts are from source.
+func (p policy) with(source string) string {
+	return p.rest + "; script-src " + source + " " + p.scripts
+}
+
 type nonceKey struct{}
 
 // nonceFrom is the nonce of the response to the request whose context is ctx.
@@ -40,12 +45,12 @@ func nonceFrom(ctx context.Context) string {
 	return nonce
 }
 
-// handler sends the policy with every response.
+// handler sends the policy with every response, with a nonce of its own.
 func (p policy) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		nonce := rand.Text()
 		h := w.Header()
-		h.Set("Content-Security-Policy", p.rest+"; script-src 'nonce-"+nonce+"' "+p.scripts)
+		h.Set("Content-Security-Policy", p.with("'nonce-"+nonce+"'"))
 		h.Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), nonceKey{}, nonce)))
 	})

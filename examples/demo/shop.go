@@ -9,6 +9,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
 //go:embed static
@@ -21,13 +22,14 @@ type shop struct {
 	sessions *scs.SessionManager
 	chat     *middleware.Middleware
 	pages    pages
+	policy   policy
 	inbox    string // of the emulated HubSpot, or empty
 }
 
 // newShop is the whole shop. emulator is the origin of the emulated HubSpot,
 // empty for the real one.
 func newShop(emulator string) (http.Handler, error) {
-	s := &shop{sessions: scs.New()}
+	s := &shop{sessions: scs.New(), policy: contentPolicy(os.Getenv("HUBSPOT_REGION"), emulator)}
 	s.sessions.Lifetime = 12 * time.Hour
 	s.sessions.Cookie.Name = "fernhill_session"
 	s.sessions.Cookie.HttpOnly = true
@@ -51,18 +53,20 @@ func newShop(emulator string) (http.Handler, error) {
 	var handler http.Handler = s.sessions.LoadAndSave(s.chat.Handler(s.routes()))
 	handler = http.MaxBytesHandler(handler, maxBody)
 	handler = http.NewCrossOriginProtection().Handler(handler)
-	return contentPolicy(os.Getenv("HUBSPOT_REGION"), emulator).handler(handler), nil
+	return s.policy.handler(handler), nil
 }
 
 func (s *shop) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /help", s.help)
+	mux.HandleFunc("GET /workshop", s.workshop)
 	mux.HandleFunc("GET /account", s.account)
 	mux.HandleFunc("GET /login", s.login)
 	mux.HandleFunc("POST /login", s.signIn)
 	mux.HandleFunc("POST /logout", s.signOut)
 	mux.HandleFunc("GET /static/{file}", s.static)
+	mux.Handle("GET /static/chat/", snippet.ScriptHandler())
 	mux.HandleFunc("/", s.notFound)
 	return mux
 }
@@ -73,6 +77,10 @@ func (s *shop) home(w http.ResponseWriter, r *http.Request) {
 
 func (s *shop) help(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "help", nil)
+}
+
+func (s *shop) workshop(w http.ResponseWriter, r *http.Request) {
+	s.showPublic(w, r, "workshop")
 }
 
 func (s *shop) account(w http.ResponseWriter, r *http.Request) {

@@ -27,9 +27,12 @@
 
   function render(chats) {
     const current = selected >= 0 && selected < chats.length ? selected : chats.length - 1;
+    const focused = [...list.children].indexOf(document.activeElement) < 0 ? -1 : Number(document.activeElement.dataset.index);
     list.replaceChildren(...chats.map((chat, i) => row(chat, i, i === current, chats)).reverse());
     conversation.replaceChildren(current < 0 ? empty : detail(chats[current]));
     conversation.dataset.contact = current < 0 ? '' : chats[current].contact || '';
+    // The keyboard's focus stays on its chat, among newer ones, too.
+    list.querySelector(`[data-index="${focused}"]`)?.focus();
   }
 
   function contactOf(chat) {
@@ -52,6 +55,7 @@
   function row(chat, index, current, chats) {
     const button = document.getElementById('chat-template').content.cloneNode(true).firstElementChild;
     mark(button, chat);
+    button.dataset.index = index;
     button.setAttribute('aria-current', String(current));
     button.querySelector('.contact').textContent = contactOf(chat);
     button.querySelector('.last').textContent = chat.messages[chat.messages.length - 1];
