@@ -199,9 +199,10 @@ const wait = ({ load }) => {
 // talks is whether there may be answers to be seen: HubSpot's cookies tell it of
 // the anonymous; for others there is a note of who opened the chat, for a week.
 const talks = safely(() => {
-  if (/messagesUtk|hs-messages-is-open/.test(d.cookie)) return 1;
+  const present = marker();
+  if (!present) return /messagesUtk|hs-messages-is-open/.test(d.cookie);
   const [visitor, time] = localStorage[NAME].split(" ");
-  return visitor && visitor == marker() && Date.now() - time < 6e8;
+  return visitor == present && Date.now() - time < 6e8;
 });
 
 const open = () => {
