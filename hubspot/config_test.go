@@ -3,6 +3,7 @@ package hubspot_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -276,5 +277,28 @@ func TestNewClientProblems(t *testing.T) {
 	want := []string{"HUBSPOT_ACCESS_TOKEN", "HUBSPOT_API_VERSION", "HUBSPOT_REGION", "HUBSPOT_TIMEOUT"}
 	if diff := cmp.Diff(want, variables(err)); diff != "" {
 		t.Errorf("variables (-want +got):\n%s\n%v", diff, err)
+	}
+}
+
+// The README's table has each variable of Config, and no other.
+func TestREADMETable(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n## Configuration\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	got := regexp.MustCompile("(?m)^[|] `HUBSPOT_.*|, `HUBSPOT_[A-Z_]+`").FindAllString(section, -1)
+	variables := regexp.MustCompile("HUBSPOT_[A-Z_]+").FindAllString(strings.Join(got, "\n"), -1)
+	var want []string
+	for field := range reflect.TypeFor[hubspot.Config]().Fields() {
+		if name, ok := field.Tag.Lookup("env"); ok {
+			want = append(want, name)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(variables)
+	if variables = slices.Compact(variables); !slices.Equal(variables, want) {
+		t.Errorf("README.md has %q, Config %q", variables, want)
 	}
 }

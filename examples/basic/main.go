@@ -1,9 +1,5 @@
-// Command basic is the least that an application needs for HubSpot's chat to
-// know its signed-in visitors. It is configured by the environment:
-//
-//	HUBSPOT_ACCESS_TOKEN=pat-… HUBSPOT_PORTAL_ID=12345678 go run ./examples/basic
-//
-// See examples/demo for sessions, log-out and a strict Content-Security-Policy.
+// Command basic is the least that an application needs. See examples/demo for
+// sessions, log-out and a strict Content-Security-Policy.
 package main
 
 import (
@@ -18,14 +14,9 @@ import (
 )
 
 var page = template.Must(template.New("page").Parse(`<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Basic</title></head>
-<body>
+<html lang="en"><meta charset="utf-8"><title>Basic</title>
 <h1>Hello, {{with .Name}}{{.}}{{else}}stranger{{end}}</h1>
-{{.Chat}}
-</body>
-</html>
-`))
+{{.Chat}}`))
 
 func main() {
 	app, err := newApp()
