@@ -36,7 +36,7 @@ func hits(out *report, most int) {
 
 func hitsOf(out *report, n int) {
 	list := visitors(n)
-	tokens := newTokens(creatorFunc(created), n)
+	tokens := newTokens(creatorFunc(created), 2*n) // as the others: room for all, however they hash
 	plain := gocache.New(life, 0)
 	full := must(otter.New(&otter.Options[string, hubspot.Token]{
 		MaximumSize:      2 * n,
