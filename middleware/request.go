@@ -34,6 +34,7 @@ type request struct {
 	expire   bool          // the widget's cookies, which are another's
 	drawn    bool          // a page part was given…
 	varies   bool          // …that depends on who asks…
+	asks     bool          // …or that is the same for everybody, and asks…
 	given    hubspot.Token // …and this is in it
 }
 
@@ -164,6 +165,7 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 		q.varies = true
 		return identity.Never, is.reason
 	case onDemand:
+		q.asks = true
 		return identity.Ask, ""
 	// Fail closed: what a cache may hand to others must not carry a token.
 	case q.fate == left, q.fate == undecided && public(q.out.header), time.Now().UnixNano() < q.m.overruled.Load():
@@ -257,13 +259,19 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 	// A page part with consent in it, or still to come, depends on who asks even
 	// where it is the same for all who agreed.
 	dependent := q.varies || open || page && !whole && q.m.consent != nil
-	brought := q.m.marker.of(q.http)
+	brought, wanted := q.m.marker.of(q.http), q.who.fingerprint
+	if !chats || q.refused {
+		// A visitor whom HubSpot refuses has no marker: page and endpoint would set and
+		// expire it in turn.
+		wanted = identity.Nobody
+	}
 	switch {
 	case q.fate == private:
 	case open && q.who.ok && !q.refused:
 		q.fate = private
-	// The first page after a session is over takes the marker away.
-	case dependent && brought != "" && !q.who.never && !public(h):
+	// The first page after a session is over takes the marker away. A page that asks
+	// must not ask in the name of somebody who has left.
+	case (dependent && brought != "" || q.asks && brought != wanted) && !q.who.never && !public(h):
 		q.fate = private
 	default:
 		q.fate = left
@@ -273,12 +281,6 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 		return false
 	}
 	q.out.protect()
-	wanted := q.who.fingerprint
-	if !chats || q.refused {
-		// A visitor whom HubSpot refuses has no marker: page and endpoint would set and
-		// expire it in turn.
-		wanted = identity.Nobody
-	}
 	if wanted != brought && !q.who.never {
 		q.m.marker.put(h, q.http, wanted)
 		// An anonymous visitor's widget stays for when they sign in.

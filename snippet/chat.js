@@ -146,6 +146,9 @@ const read = (element) => {
     if (token) known = { visitor: claim, email, token };
   }
   wait(part);
+  // A page for everybody does not tell that somebody else has signed in meanwhile: the
+  // server is asked, while the chat stays.
+  if (demanded && /^[*?]$/.test(claim) && (known.visitor || claim == "?" && answer != UNKNOWN)) ask(visit);
 };
 
 // preview is whether Turbo shows its copy of a page, until the page itself comes.

@@ -12,7 +12,9 @@ type Load string
 // Values of Load. In the last two the page says nothing of its visitor and is the
 // same for everybody, so that public caches may keep it, and costs no call to
 // HubSpot: when the chat is wanted, the page's script asks the token endpoint who
-// is signed in.
+// is signed in. Only where the visitor is another one than the browser's marker
+// cookie says, a page sets that and is private, unless the application declared it
+// public.
 const (
 	// LoadImmediate is with the page; the default.
 	LoadImmediate Load = "immediate"

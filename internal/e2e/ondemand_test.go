@@ -243,6 +243,25 @@ func TestStoriesOnDemand(t *testing.T) {
 			p.to("logout")
 		}, asked: "A-", chats: 2, ends: "-"},
 	}, onDemand(), withScript("@hotwired/turbo/dist/turbo.es2017-umd.js"))
+	// Where pages touch no marker, the server is asked behind the chat's back.
+	for name, site := range map[string][]func(*site, *configure){"": nil, ", public": {public}} {
+		tell(t, []story{
+			{name: "Turbo, A, out, B" + name, site: site, steps: func(p play) {
+				p.signIn("A")
+				p.click(launchButton)
+				p.sees("A")
+				p.to("logout")
+				p.sees("-")
+				p.to("second")
+			}, asked: "A--?B", ends: "B"},
+			{name: "Turbo, A straight to B" + name, site: site, steps: func(p play) {
+				p.signIn("A")
+				p.click(launchButton)
+				p.sees("A")
+				p.to("second")
+			}, asked: "AA?B", ends: "B"},
+		}, onDemand(), withScript("@hotwired/turbo/dist/turbo.es2017-umd.js"))
+	}
 	tell(t, []story{
 		{name: "by the page's script", steps: func(p play) {
 			p.start("/a")
