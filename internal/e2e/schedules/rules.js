@@ -97,6 +97,8 @@ export class Rules {
       this.truthChanged();
       this.#refused = brought;
     }
+    // Signed in again, as the marker said all along.
+    if (visitor !== NOBODY && this.#refused === this.world.marked) this.truthChanged();
     this.noticed("endpoint");
   }
 
