@@ -141,7 +141,7 @@ func (b *Browser) Marker() string {
 		b.t.Fatal(err)
 	}
 	for _, cookie := range b.client.Jar.Cookies(site) {
-		if cookie.Name == "hubspot_visitor_12345678" {
+		if strings.HasPrefix(cookie.Name, "hubspot_visitor_") {
 			return cookie.Value
 		}
 	}
