@@ -62,7 +62,8 @@ func TestAccounts(t *testing.T) {
 		if here == com {
 			other = eu
 		}
-		page := story.Open(t, here.url).SignIn("ada@example.com")
+		browser := story.Open(t, here.url)
+		page := browser.SignIn("ada@example.com")
 		story.Expect(t, here.hubspot, "the page of "+here.portal, page, "ada@example.com")
 		if other.hubspot.Verify("ada@example.com", page.Token) == nil {
 			t.Errorf("%s takes a token of %s", other.portal, here.portal)
@@ -70,8 +71,14 @@ func TestAccounts(t *testing.T) {
 		if !strings.Contains(page.Body, `/`+here.portal+`.js"`) || strings.Contains(page.Body, other.portal) {
 			t.Errorf("the page of %s loads another's chat: %s", here.portal, page.Body)
 		}
+		browser.Get("/")
 		if n := len(here.hubspot.Calls()); n != 1 {
 			t.Errorf("%d calls to the account %s, want 1", n, here.portal)
+		}
+		browser.SignOut() // forgets the token of this account
+		browser.SignIn("ada@example.com")
+		if n := len(here.hubspot.Calls()); n != 2 {
+			t.Errorf("%d calls to the account %s after another sign-in, want 2", n, here.portal)
 		}
 	}
 	if page := story.Open(t, eu.url).Get("/"); !strings.Contains(page.Body, "//js-eu1.hs-scripts.com/87654321.js") {
