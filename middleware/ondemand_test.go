@@ -140,3 +140,24 @@ func TestMillionVisitors(t *testing.T) {
 		})
 	}
 }
+
+// The headers of a streamed page leave before the chat is drawn.
+func TestOnDemandStreamed(t *testing.T) {
+	a := newApp(t)
+	pages := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "<!doctype html><title>Shop</title>")
+		_ = http.NewResponseController(w).Flush()
+		_ = snippet.Render(r.Context(), w, snippet.WithLoad(snippet.LoadClick))
+	}))
+	serve(pages, navigation())
+	first := serve(pages, navigation(ada))
+	if got := markers(first.Header()); len(got) != 1 {
+		t.Fatalf("the first page has markers %q", got)
+	}
+	r := navigation(ada)
+	r.Header.Set("Cookie", markerName+"="+marker(first))
+	if got := serve(pages, r).Header()["Set-Cookie"]; got != nil {
+		t.Errorf("the second page sets %q", got)
+	}
+	wantCalls(t, a, 0)
+}

@@ -86,10 +86,7 @@ func (q *request) chats() bool {
 
 // prefetch begins to fetch the token: the sooner, the less the page waits.
 func (q *request) prefetch() {
-	if q.m.onDemand.Load() {
-		return
-	}
-	if is := q.is(); is.ok && q.chats() {
+	if is := q.is(); is.ok && q.chats() && !q.m.onDemand.Load() {
 		_, _ = q.fetch(&q.over, is)
 	}
 }
