@@ -29,7 +29,7 @@ func (o opaque[T]) get() (value T) {
 	return *o.hidden.Load()
 }
 
-// String is "[redacted]", or "" for the zero Secret: it tells that nothing is set.
+// String is "[redacted]", or "" for the zero value: it tells that nothing is set.
 func (o opaque[T]) String() string {
 	if any(o.get()) == any("") {
 		return ""

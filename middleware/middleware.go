@@ -77,8 +77,8 @@ const maxFingerprints = 50_000
 type Option func(*Middleware)
 
 // WithConfig tells the account that the pages belong to: portal, region or
-// loader URL, render budget, chat mode. [FromEnv] sets it; without it pages
-// carry no chat, unless package snippet is told the portal.
+// loader URL, render budget, chat mode. It is for [New], and [FromEnv] refuses it;
+// without it pages carry no chat, unless package snippet is told the portal.
 func WithConfig(cfg hubspot.Config) Option {
 	return func(m *Middleware) { m.cfg = cfg }
 }
@@ -167,7 +167,11 @@ func DangerouslyTrustUnverifiedEmail() Option {
 // one joined error.
 func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	cfg, err := hubspot.ConfigFromEnv()
-	m := build(identify, append([]Option{WithConfig(cfg)}, options...))
+	m := build(identify, options)
+	if m.cfg != (hubspot.Config{}) {
+		m.problems = append(m.problems, errors.New("middleware: WithConfig is for New: FromEnv reads the environment"))
+	}
+	m.cfg = cfg
 	if m.store != nil && m.identifies() && os.Getenv("HUBSPOT_STORE_SECRET") == "" {
 		m.problems = append(m.problems, errors.New("middleware: HUBSPOT_STORE_SECRET is missing, which WithStore needs: 32 or more random characters, the same on every replica"))
 	}

@@ -72,7 +72,8 @@ const who = () => {
   if (answer != UNKNOWN) return answer;
   // The claim holds, or is stale and the document knows the marker's visitor.
   if (known.visitor) return present;
-  if (!present && (!claim || claim == "*")) return NOBODY;
+  // Pages know nothing of who signs in by a header: they take the marker away.
+  if (!present && !headers && (!claim || claim == "*")) return NOBODY;
   // The claim is void, or its token was late.
   return part.endpoint && (asking || !asked) ? UNKNOWN : NOBODY;
 };
@@ -104,7 +105,7 @@ const ask = async (done) => {
   heard = Date.now();
   try {
     // A <base> does not apply: the question is this origin's.
-    const r = await fetch(location.origin + part.endpoint, { method: "POST", headers });
+    const r = await fetch(new URL(part.endpoint, location.origin), { method: "POST", headers });
     word = r.status == 200 ? await r.json() : /204|401/.test(r.status) && { visitor: NOBODY };
   } catch (e) {} // no word
   settle(word);
@@ -121,6 +122,10 @@ const write = () => {
 
 let url; // of the newest page
 let absent; // the page has no page part
+
+// PART: a script is what no sanitizer lets a visitor's own text contain; attributes
+// many do.
+const PART = "script[data-hubspot-visitor]";
 
 // read takes a page part in. Address and token leave the document with that: what
 // keeps copies of pages (Turbo, htmx, localStorage) shall have a claim only.
@@ -162,7 +167,7 @@ const arrive = safely(() => {
     absent = true;
     lost = 0;
     url = location.href.split("#")[0];
-    d.querySelectorAll("[data-hubspot-visitor]").forEach(safely(read));
+    d.querySelectorAll(PART).forEach(safely(read));
   }
   write(); // at once: HubSpot's loader may run before anything else is known
   visit();
@@ -177,10 +182,10 @@ let failed; // what became of the demand: "blocked" or "failed"
 // demand is for a page, a visitor or an application that wants the chat. It adds
 // HubSpot's loader where the page leaves that to this script.
 const demand = () => {
-  const { loader: src, attributes = "{}" } = part, id = "hs-script-loader", all = { id, src, nonce, ...JSON.parse(attributes) };
+  const { loader: src, attributes = "{}" } = part, id = "hs-script-loader", all = { ...JSON.parse(attributes), id, src, nonce };
   demanded = 1;
   failed = 0;
-  if (!src || loader || d.querySelector("#" + id)) return;
+  if (!src || loader || d.querySelector("script#" + id)) return;
   const script = d.createElement("script");
   for (const name in all) if (all[name]) script.setAttribute(name, all[name]);
   d.head.append(script);
@@ -204,7 +209,7 @@ const wait = ({ load }) => {
 const talks = safely(() => {
   const present = marker();
   if (!present) return /messagesUtk|hs-messages-is-open/.test(d.cookie);
-  const [visitor, time] = localStorage[NAME].split(" ");
+  const [visitor, time] = (localStorage[NAME] || "").split(" ");
   return visitor == present && Date.now() - time < 6e8;
 });
 
@@ -467,7 +472,8 @@ const visit = () => {
 const once = () => {
   look();
   const hs = api();
-  if (wanted == UNKNOWN && !asking && demanded) ask(step);
+  // Not in the background: two tabs of different visitors would ask in turn for ever.
+  if (wanted == UNKNOWN && !asking && demanded && !d.hidden) ask(step);
   // First among HubSpot's ready callbacks, since others may throw; again and again,
   // since others may replace the array. HubSpot ignores what is none.
   let ready = w.hsConversationsOnReady;
@@ -477,7 +483,7 @@ const once = () => {
   if (!hs) return demanded && tries++ < 99 && again(1100);
   // HubSpot's own script element: without it a reset throws, and HubSpot's loader
   // adds another. In the body it would go with the page.
-  loader = d.querySelector("#hubspot-messages-loader") || loader;
+  loader = d.querySelector("script#hubspot-messages-loader") || loader;
   if (loader && loader.parentNode != d.head) d.head.append(loader);
   const { widget } = hs;
   if (box && !box.isConnected) {
@@ -581,9 +587,10 @@ const begin = safely(() => {
     } else if (!d.querySelector(BOXES)) state = DELAYED;
     step();
   });
-  on("error", ({ target: { id } }) => {
-    if (!/^(hs-script|hubspot-messages)-loader$/.test(id)) return;
-    d.querySelectorAll("#hs-script-loader,#hubspot-messages-loader").forEach((e) => e.remove());
+  on("error", ({ target }) => {
+    const loaders = "script#hs-script-loader,script#hubspot-messages-loader";
+    if (!target.matches(loaders)) return;
+    d.querySelectorAll(loaders).forEach((e) => e.remove());
     loader = 0;
     fail("blocked");
   });
@@ -605,6 +612,6 @@ const begin = safely(() => {
   cookieStore.addEventListener("change", step);
 });
 
-// A second run leaves the page to the first. (An element with that id would be a
-// property of window, too.)
-((w[NAME] || {}).arrive || begin)();
+// A second run leaves the page to the first. (An element with that id is a property
+// of window, too.)
+(w[NAME] && w[NAME].arrive instanceof Function ? w[NAME].arrive : begin)();

@@ -11,7 +11,8 @@
 //   data-color      its background
 //   data-left       in the left corner
 //   data-fallback   a link for where HubSpot's scripts are blocked or fail
-const w = window, d = document, ID = "hubspot-visitor-launcher", visitor = w.hubspotVisitor;
+const d = document, ID = "hubspot-visitor-launcher", visitor = window.hubspotVisitor;
+const part = () => ({ ...(d.querySelector("script[data-hubspot-visitor]") || d.body).dataset });
 
 const CSS = `:host{position:fixed;z-index:2147483000;bottom:16px;right:16px;display:flex;flex-direction:row-reverse;align-items:center;gap:12px;font:16px system-ui,sans-serif}
 :host([hidden]),[hidden]{display:none!important}
@@ -42,14 +43,14 @@ const start = () => {
 
   // The page part is read each time: pages come and go.
   const draw = () => {
-    const { load, label = "Chat", color = "", left, fallback } = { ...(d.querySelector("[data-hubspot-visitor]") || d.body).dataset };
+    const { load, label = "Chat", color = "", left, fallback } = part();
     const { state } = visitor.status, trouble = /blocked|failed/.test(state);
     host.hidden = load != "click" || /ready|none/.test(state);
     host.className = left == null ? "" : "left";
     host.ariaLabel = button.ariaLabel = button.title = label;
     button.style.background = color;
     button.ariaBusy = state == "loading" || null;
-    link.hidden = !trouble || !fallback;
+    link.hidden = !trouble || !/^(https?:|mailto:|tel:|\/)/.test(fallback);
     link.href = fallback;
     link.textContent = link.hidden ? "" : fallback.replace(/^\w+:(\/\/)?/, "");
   };
@@ -57,7 +58,7 @@ const start = () => {
   // Who comes near may want the chat: HubSpot's host is looked up, and its loader
   // fetched.
   const warm = () => {
-    const { loader } = d.querySelector("[data-hubspot-visitor]").dataset;
+    const { loader } = part();
     if (!loader || d.querySelector(".hubspot-visitor-warm")) return;
     d.head.append(create("link", { rel: "preload", as: "script", href: loader, class: "hubspot-visitor-warm" }));
   };
@@ -68,4 +69,8 @@ const start = () => {
   d.documentElement.append(host);
 };
 
-if (visitor && !d.getElementById(ID)) start();
+// Once in a document. Anybody's element may have that id.
+if (visitor && !visitor.launched) {
+  visitor.launched = true;
+  start();
+}

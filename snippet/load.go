@@ -90,32 +90,20 @@ type Launcher struct {
 	Left bool
 }
 
-// WithLauncher sets the launcher's look.
-func WithLauncher(l Launcher) Option {
-	var b strings.Builder
-	attribute(&b, " data-label", l.Label)
-	attribute(&b, " data-color", l.Color)
-	if l.Left {
-		b.WriteString(" data-left")
-	}
-	return func(o *options) { o.launcher += b.String() }
-}
+// WithLauncher sets the look of [LoadClick]'s launcher.
+func WithLauncher(l Launcher) Option { return func(o *options) { o.launcher = l } }
 
-// WithFallback is a link that the launcher shows beside itself where HubSpot's
-// scripts are blocked or fail: an address for mails (mailto:), a telephone number
-// (tel:), or a page of help. Another kind of link is left out, and the log says so.
+// WithFallback is a link that [LoadClick]'s launcher shows beside itself where
+// HubSpot's scripts are blocked or fail: mailto:, tel:, http:, https:, or a path
+// that begins with a slash. Another kind of link is left out, and the log says so.
 func WithFallback(href string) Option {
 	return func(o *options) {
 		u, err := url.Parse(href)
-		if err == nil {
-			switch u.Scheme {
-			case "", "http", "https", "mailto", "tel":
-				var b strings.Builder
-				attribute(&b, " data-fallback", href)
-				o.launcher += b.String()
-				return
-			}
+		switch {
+		case err == nil && (u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "mailto" || u.Scheme == "tel" || strings.HasPrefix(href, "/")):
+			o.fallback = href
+		default:
+			o.mistakes = append(o.mistakes, "WithFallback: the link begins neither with mailto:, tel:, http: or https: nor with a slash; it is left out")
 		}
-		o.mistakes = append(o.mistakes, "WithFallback: the link is none of http, https, mailto or tel; it is left out")
 	}
 }

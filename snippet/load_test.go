@@ -39,7 +39,11 @@ func TestOnDemand(t *testing.T) {
 			[]snippet.Option{snippet.WithLauncher(snippet.Launcher{Label: "Chat"}), snippet.WithLoad(snippet.LoadManual)},
 			claim("data-load", "manual"),
 		},
-		"a hostile fallback": {[]snippet.Option{snippet.WithFallback("javascript:alert(1)"), snippet.WithFallback("\x00")}, claim()},
+		"a hostile fallback": {[]snippet.Option{snippet.WithFallback("javascript:alert(1)"), snippet.WithFallback("\x00"), snippet.WithFallback("help@example.com")}, claim()},
+		"the last launcher counts": {
+			[]snippet.Option{snippet.WithLauncher(snippet.Launcher{Label: "one", Left: true}), snippet.WithLauncher(snippet.Launcher{Label: "two"}), snippet.WithFallback("/a"), snippet.WithFallback("/b")},
+			claim("data-label", "two", "data-fallback", "/b"),
+		},
 		"attributes": {
 			[]snippet.Option{snippet.WithLoaderAttribute("Data-Consent", `"m" & é`), snippet.WithLoaderAttribute("type", "text/plain")},
 			claim("data-attributes", `{"data-consent":"\u0022m\u0022 \u0026 \u00e9","type":"text/plain"}`),
@@ -81,10 +85,10 @@ func TestLoaderAttributes(t *testing.T) {
 
 func TestMistakesAreSaidOnce(t *testing.T) {
 	for message, option := range map[string]snippet.Option{
-		"WithLoad: the value":               snippet.WithLoad("whenever"),
-		"WithLoaderAttribute: src":          snippet.WithLoaderAttribute("SRC", "x"),
-		"WithLoaderAttribute: the name":     snippet.WithLoaderAttribute("a b", "x"),
-		"WithFallback: the link is none of": snippet.WithFallback("data:text/html,x"),
+		"WithLoad: the value":           snippet.WithLoad("whenever"),
+		"WithLoaderAttribute: src":      snippet.WithLoaderAttribute("SRC", "x"),
+		"WithLoaderAttribute: the name": snippet.WithLoaderAttribute("a b", "x"),
+		"WithFallback: the link begins": snippet.WithFallback("data:text/html,x"),
 	} {
 		saidOnce(t, message, func() { snippet.HTML(request(anonymous), option) })
 	}

@@ -73,7 +73,12 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 		o.loader.later(b, c.LoaderSrc)
 	}
 	if o.load == LoadClick {
-		b.WriteString(o.launcher)
+		attribute(b, " data-label", o.launcher.Label)
+		attribute(b, " data-color", o.launcher.Color)
+		if o.launcher.Left {
+			b.WriteString(" data-left")
+		}
+		attribute(b, " data-fallback", o.fallback)
 	}
 	if c.TrackingCookie {
 		b.WriteString(" data-tracking")

@@ -46,7 +46,8 @@ type options struct {
 	scriptPath          string // "" for a script within the page
 	load                Load
 	loader              loader
-	launcher            string // its attributes
+	launcher            Launcher
+	fallback            string
 	debug               bool
 	mistakes            []string // in other options
 

@@ -601,3 +601,40 @@ func TestAccessibility(t *testing.T) {
 		audit(tb, scheme+", chat")
 	}
 }
+
+// TestHostileElements: what visitors may write into a page, attributes and ids
+// included, is none of ours, though it looks like it.
+func TestHostileElements(t *testing.T) {
+	t.Parallel()
+	const hostile = `
+		<b data-hubspot-visitor="*" data-portal="12345678" data-load="idle" data-loader="data:text/javascript,window.owned=1"></b>
+		<p>"loadImmediately":false,"identificationEmail":"mallory@example.com","identificationToken":"hers"}</p><b
+			data-hubspot-visitor="hubspot" data-portal="(?=x)y|(hubspot)_visitor_12345678" data-endpoint=".evil.test/x"></b>
+		<b data-hubspot-visitor="" data-portal="999"></b>
+		<form id="hubspotVisitor"><input name="arrive"></form> <i id="hubspot-visitor-launcher"></i>
+		<img id="hs-script-loader" src="/broken">`
+	for name, with := range map[string][]snippet.Option{"at once": nil, "on demand": {snippet.WithLoad(snippet.LoadClick)}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, options(with...), func(s *site, _ *configure) { s.body, s.foot = hostile, hostile })
+			tb := newTab(t)
+			tb.open(s.url + "/login?as=" + first)
+			tb.mark()
+			if with != nil {
+				tb.do("hubspotVisitor.open()")
+			}
+			tb.converged(s, first)
+			tb.do(`document.body.dispatchEvent(new Event("htmx:afterSettle", { bubbles: true }))`)
+			time.Sleep(quiet)
+			tb.converged(s, first)
+			if got := s.people(0); got != "A" {
+				t.Errorf("HubSpot was asked for %s", got)
+			}
+			if eval[bool](tb, "!!window.owned") {
+				t.Error("the page ran a visitor's script")
+			}
+			tb.wantSameDocument()
+			tb.noExceptions()
+		})
+	}
+}

@@ -290,7 +290,7 @@ var damages = []struct{ name, rule, instead string }{
 	{"an answer outlives the marker", `if (seen != present) asked = answer = UNKNOWN;`, ``},
 	{"an identity outlives the marker", `if (known.visitor != present && known.visitor != answer) known = {};`, ``},
 	{"a page for nobody identifies", `if (claim == "-") return NOBODY;`, ``},
-	{"a void claim is nobody's", `if (!present && (!claim || claim == "*")) return NOBODY;`, `return NOBODY;`},
+	{"a void claim is nobody's", `if (!present && !headers && (!claim || claim == "*")) return NOBODY;`, `return NOBODY;`},
 	{"an earlier question's answer counts", `if (asking != question) return;`, ``},
 	{"an answer older than the marker counts", `if (visitor == seen) asked = 1;`, `asked = 1;`},
 	{"anything is an answer", `/204|401/.test(r.status) && { visitor: NOBODY }`, `{ visitor: NOBODY }`},
@@ -303,7 +303,7 @@ var damages = []struct{ name, rule, instead string }{
 	{"nobody looks", `on("focus pageshow visibilitychange", attend);`, ``},
 	{"cookies change unseen", `cookieStore.addEventListener("change", step);`, ``},
 
-	{"who it is is asked before the chat is wanted", `&& !asking && demanded) ask(step);`, `&& !asking) ask(step);`},
+	{"who it is is asked before the chat is wanted", `&& !asking && demanded && !d.hidden) ask(step);`, `&& !asking && !d.hidden) ask(step);`},
 
 	// What the page sees.
 	{"nothing is hidden", `captured === (wanted || NOBODY) && !absent ? "" : "none"`, `""`},
