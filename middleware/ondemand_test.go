@@ -42,6 +42,7 @@ func TestOnDemand(t *testing.T) {
 		r := navigation(ada)
 		r.Header.Set("Cookie", markerName+"="+marker(serve(a.pages, navigation(ada))))
 		wantCalls(t, a, 1)
+		serve(pages, navigation()) // pages are on demand again
 		a.tokens.Invalidate(t.Context(), ada)
 		w := serve(pages, r)
 		if w.Body.String() != stranger.Body.String() || !strings.Contains(w.Body.String(), `data-hubspot-visitor="?"`) {
