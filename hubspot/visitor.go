@@ -77,7 +77,6 @@ func (v Visitor) Validate() error {
 const unprintable = "has control characters or is not UTF-8"
 
 func emailProblem(email string) string {
-	at := strings.LastIndexByte(email, '@')
 	switch {
 	case email == "":
 		return "is empty"
@@ -85,7 +84,7 @@ func emailProblem(email string) string {
 		return "is longer than 254 bytes"
 	case !printable(email):
 		return unprintable
-	case at < 1 || at == len(email)-1:
+	case !strings.Contains(email, "@"), strings.Trim(email, "@") != email:
 		return "is not an e-mail address"
 	// HubSpot would see another string than the contact's.
 	case strings.TrimSpace(email) != email, email[0] == '<', email[len(email)-1] == '>':

@@ -60,6 +60,8 @@ var badEmails = map[string]string{
 	"wide space in front":    "\u3000ada@example.com",
 	"display name, no @":     "Ada <ada>",
 	"only an at":             "@",
+	"two ats before":         "@@example.com",
+	"two ats behind":         "ada@@",
 	"space behind":           "ada@example.com ",
 	"255 bytes":              address(255),
 	"300 bytes":              address(300),

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,6 +62,9 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 	q.become(q.is(), false) // whoever it is: the answer is theirs
 	token, err := q.answer()
 	q.settle(0, nil, true)
+	if reason := cmp.Or(why(err), q.is().reason); m.cfg.Debug && reason != "" {
+		h.Set("Hubspot-Visitor-Reason", reason) // the page's script says it in the console
+	}
 	switch {
 	case err != nil:
 		m.log.DebugContext(r.Context(), "middleware: no token for the endpoint", "error", err)

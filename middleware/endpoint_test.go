@@ -296,3 +296,21 @@ func TestTrustedOrigins(t *testing.T) {
 		}
 	}
 }
+
+// With debug the endpoint says why it names nobody, and never who somebody is.
+func TestEndpointReasons(t *testing.T) {
+	unverified := hubspot.Visitor{Email: "eve@example.com"}
+	for _, debug := range []bool{false, true} {
+		a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, Debug: debug})
+		for want, v := range map[string][]hubspot.Visitor{"EmailVerified": {unverified}, "nobody is signed in": nil, "": {ada}} {
+			r := as(httptest.NewRequest("POST", "https://shop.example/hubspot-visitor/token", nil), v...)
+			got := serve(a.pages, r).Header().Get("Hubspot-Visitor-Reason")
+			if !debug {
+				want = ""
+			}
+			if (got == "") != (want == "") || !strings.Contains(got, want) || strings.Contains(got, "@") {
+				t.Errorf("debug %t: the reason is %q, want %q", debug, got, want)
+			}
+		}
+	}
+}

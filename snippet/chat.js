@@ -106,6 +106,7 @@ const ask = async (done) => {
   try {
     // A <base> does not apply: the question is this origin's.
     const r = await fetch(new URL(part.endpoint, location.origin), { method: "POST", headers });
+    log("asked", r.status, r.headers.get("Hubspot-Visitor-Reason"));
     word = r.status == 200 ? await r.json() : /204|401/.test(r.status) && { visitor: NOBODY };
   } catch (e) {} // no word
   settle(word);
