@@ -68,17 +68,9 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 	b.WriteString(`"`)
 	attribute(b, " data-portal", c.PortalID)
 	attribute(b, " data-endpoint", c.Endpoint)
-	if later {
-		attribute(b, " data-load", string(o.load))
-		o.loader.later(b, c.LoaderSrc)
-	}
-	if o.load == LoadClick {
-		attribute(b, " data-label", o.launcher.Label)
-		attribute(b, " data-color", o.launcher.Color)
-		if o.launcher.Left {
-			b.WriteString(" data-left")
-		}
-		attribute(b, " data-fallback", o.fallback)
+	b.WriteString(o.claimExtra)
+	if later && !o.loader.absent {
+		attribute(b, " data-loader", c.LoaderSrc)
 	}
 	if c.TrackingCookie {
 		b.WriteString(" data-tracking")
@@ -104,31 +96,53 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 		b.WriteString(scriptOpen + ` id="hs-script-loader" async defer`)
 		attribute(b, " src", c.LoaderSrc)
 		attribute(b, " nonce", nonce)
-		for _, a := range o.loader.attributes {
-			b.WriteString(" " + a[0] + `="`)
-			escape(b, a[1])
-			b.WriteString(`"`)
-		}
+		b.WriteString(o.loaderAttributes)
 		b.WriteString(">" + scriptClose)
 	}
 }
 
-// later appends what the script has to know of a loader that it adds.
-func (l loader) later(b *strings.Builder, src string) {
-	if l.absent {
-		return
+// claimAttributes are those of when and how the chat loads.
+func (o *options) claimAttributes() string {
+	var b strings.Builder
+	attribute(&b, " data-load", string(o.load))
+	if o.load == LoadClick {
+		attribute(&b, " data-label", o.launcher.Label)
+		attribute(&b, " data-color", o.launcher.Color)
+		if o.launcher.Left {
+			b.WriteString(" data-left")
+		}
+		attribute(&b, " data-fallback", o.fallback)
 	}
-	attribute(b, " data-loader", src)
-	var all strings.Builder
-	for i, a := range l.attributes {
-		all.WriteString([...]string{"{", ","}[min(i, 1)])
-		quote(&all, a[0])
-		all.WriteString(":")
-		quote(&all, a[1])
+	if o.load != "" && !o.loader.absent {
+		attribute(&b, " data-attributes", o.loader.json())
 	}
-	if all.Len() > 0 {
-		attribute(b, " data-attributes", all.String()+"}")
+	return b.String()
+}
+
+// tag is l's attributes in a tag, those without a value, too.
+func (l loader) tag() string {
+	var b strings.Builder
+	for _, a := range l.attributes {
+		b.WriteString(" " + a[0] + `="`)
+		escape(&b, a[1])
+		b.WriteString(`"`)
 	}
+	return b.String()
+}
+
+// json is them for the script that adds the tag; "" for none.
+func (l loader) json() string {
+	if len(l.attributes) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, a := range l.attributes {
+		b.WriteString(",")
+		quote(&b, a[0])
+		b.WriteString(":")
+		quote(&b, a[1])
+	}
+	return "{" + b.String()[1:] + "}"
 }
 
 // attribute appends an attribute that has a value.

@@ -22,23 +22,26 @@ var minified string
 //go:embed launcher.min.js
 var launcher string
 
+// script is what a page runs, and the name of the file that has the same.
+type script struct{ code, name string }
+
 var (
-	script             = strings.TrimSpace(minified)
-	scriptName         = scriptPrefix + hash(script) + scriptSuffix
-	scriptWithLauncher = script + strings.TrimSpace(launcher)
-	nameWithLauncher   = scriptPrefix + hash(scriptWithLauncher) + scriptSuffix
+	chatScript     = newScript(minified)
+	launcherScript = newScript(chatScript.code + launcher)
 )
 
 const scriptPrefix, scriptSuffix = "hubspot-visitor.", ".js"
 
-func hash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:8])
+func newScript(code string) script {
+	code = strings.TrimSpace(code)
+	sum := sha256.Sum256([]byte(code))
+	return script{code, scriptPrefix + hex.EncodeToString(sum[:8]) + scriptSuffix}
 }
 
 // ScriptHandler serves the script for [WithScriptPath], with and without the
-// launcher of [LoadClick], each under a name that contains its hash, to be kept by browsers and shared caches for ever. Mount it
-// at any path: it looks at the last element only.
+// launcher of [LoadClick], each under a name that contains its hash, to be kept
+// by browsers and shared caches for ever. Mount it at any path: it looks at the
+// last element only.
 //
 //	mux.Handle("GET /assets/chat/", snippet.ScriptHandler())   // WithScriptPath("/assets/chat")
 func ScriptHandler() http.Handler {
@@ -57,17 +60,17 @@ func ScriptHandler() http.Handler {
 		h.Set("Content-Type", "text/javascript; charset=utf-8")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
-		content := script
+		code := chatScript.code
 		switch name {
-		case scriptName:
-		case nameWithLauncher:
-			content = scriptWithLauncher
+		case chatScript.name:
+		case launcherScript.name:
+			code = launcherScript.code
 		default:
 			// A page from before or after a deploy, answered by the other release.
 			h.Set("Cache-Control", "no-store")
 		}
 		if r.Method == http.MethodGet {
-			_, _ = w.Write([]byte(content)) // the client has left if this fails
+			_, _ = w.Write([]byte(code)) // the client has left if this fails
 		}
 	})
 }

@@ -51,7 +51,11 @@ type options struct {
 	debug               bool
 	mistakes            []string // in other options
 
-	script, scriptSrc string // by build
+	// By compose, the same on every page: the script and where its file is, and
+	// attributes of the claim and of HubSpot's loader.
+	script                       string
+	scriptSrc                    string
+	claimExtra, loaderAttributes string
 
 	last atomic.Pointer[shared]
 }
@@ -172,13 +176,15 @@ func compose(opts []Option) *options {
 	for _, option := range opts {
 		option(o)
 	}
-	name := scriptName
-	if o.script = script; o.load == LoadClick {
-		o.script, name = scriptWithLauncher, nameWithLauncher
+	s := chatScript
+	if o.load == LoadClick {
+		s = launcherScript
 	}
+	o.script = s.code
 	if o.scriptPath != "" {
-		o.scriptSrc = o.scriptPath + name
+		o.scriptSrc = o.scriptPath + s.name
 	}
+	o.claimExtra, o.loaderAttributes = o.claimAttributes(), o.loader.tag()
 	return o
 }
 
