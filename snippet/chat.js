@@ -33,6 +33,9 @@ const { nonce } = d.currentScript || part;
 
 const log = (...what) => "debug" in part && console.log(NAME, ...what);
 
+// HubSpot chooses chats by URL, without what is within the page.
+const here = () => location.href.split("#")[0];
+
 // Nothing here may ever break a page.
 const safely = (f) => (...args) => {
   try {
@@ -56,9 +59,11 @@ let headers; // that the application wants with it
 let asked; // a question was put for the present page part and marker
 let heard = Date.now(); // when the server last said who it is; this clock runs while the machine sleeps
 
+const cookie = () => "hubspot_visitor_" + part.portal + "=";
+
 // marker is the visitor of the marker cookie. In a sandboxed frame reading cookies
 // throws.
-const marker = () => (safely(() => d.cookie.match("hubspot_visitor_" + part.portal + "=(\\w+)"))() || [0, NOBODY])[1];
+const marker = () => (safely(() => d.cookie.match(cookie() + "(\\w+)"))() || [0, NOBODY])[1];
 
 // who believes the marker cookie, which the server sets, and a page only while its
 // claim equals the marker: pages outlive the truth, in caches, other tabs, behind
@@ -167,7 +172,7 @@ const arrive = safely(() => {
   if (!preview()) {
     absent = true;
     lost = 0;
-    url = location.href.split("#")[0];
+    url = here();
     d.querySelectorAll(PART).forEach(safely(read));
   }
   write(); // at once: HubSpot's loader may run before anything else is known
@@ -245,7 +250,7 @@ const fail = (why) => {
 
 // report tells the page what has become of the chat, when that has changed.
 const report = () => {
-  const there = state == LOADED && captured === (wanted || NOBODY), { status } = page, now = {
+  const there = state == LOADED && right(), { status } = page, now = {
     state: absent || !part.portal ? "none" : there ? "ready" : failed || (refused && backend !== null ? NONE_HERE.includes(backend) ? "none" : "failed" : demanded ? "loading" : "idle"),
     identified: there && !!captured,
   };
@@ -354,6 +359,10 @@ const settled = () => {
   step();
 };
 
+// right is whether the widget has the visitor whom it shall have; while that is
+// unknown, nobody.
+const right = () => captured === (wanted || NOBODY);
+
 // boxes looks after the chat's container. In the body, page swaps would take it
 // away, and HubSpot believes that it is still there; beside the body (a child of
 // <html>) nothing touches it, and an open chat stays open. An inline embed stays
@@ -375,7 +384,7 @@ const boxes = () => {
     if (found.parentNode == d.body) d.documentElement.append(found);
   });
   // A chat that is not the present visitor's is hidden. Iframes load all the same.
-  if (box) box.style.setProperty("display", captured === (wanted || NOBODY) && !absent ? "" : "none", "important");
+  if (box) box.style.setProperty("display", right() && !absent ? "" : "none", "important");
 };
 
 // answered ends a refresh. With "no chat on this page" HubSpot leaves the old one
@@ -424,7 +433,7 @@ const forget = () => {
 const reload = safely((reason) => {
   if (sessionStorage[NAME] == reason) return;
   sessionStorage[NAME] = reason;
-  location.replace(location.href.split("#")[0]);
+  location.replace(here());
 });
 
 // ---- Step
@@ -541,7 +550,7 @@ const attend = ({ type }) => {
 // within the second.
 const move = () => setTimeout(() => {
   if (preview()) return;
-  url = location.href.split("#")[0];
+  url = here();
   step();
 }, 1e3);
 
@@ -555,7 +564,7 @@ const page = {
     ask(visit);
   }),
   signOut: safely(() => {
-    d.cookie = "hubspot_visitor_" + part.portal + "=;path=/;max-age=0";
+    d.cookie = cookie() + ";path=/;max-age=0";
     asking = headers = 0;
     who();
     asked = 1;
@@ -568,7 +577,7 @@ const page = {
 const begin = safely(() => {
   w[NAME] = page;
   // HubSpot's code may have been quicker.
-  url = location.href.split("#")[0];
+  url = here();
   api();
   // HubSpot puts its scripts before the document's first: in the body they would go
   // with the next page, and run again.
