@@ -124,12 +124,17 @@ func (b *boundary) leave(status int, start []byte, whole bool) {
 	}
 }
 
-// protect makes the response private, and costs nothing where it still is: no
-// header came, and Cache-Control stayed.
+// protect makes the response private.
 func (b *boundary) protect() {
-	if cc := b.header["Cache-Control"]; len(b.header) != b.guarded || len(cc) == 0 || cc[0] != privateNoStore {
-		protect(b.header)
-		b.guarded = len(b.header)
+	protect(b.header)
+	b.guarded = len(b.header)
+}
+
+// guard keeps it so, and costs next to nothing where it is: no header came, and
+// Cache-Control and Vary stayed.
+func (b *boundary) guard() {
+	if len(b.header) != b.guarded || !isPrivate(b.header["Cache-Control"]) {
+		b.protect()
 	}
 	varyByCookie(b.header)
 }
@@ -142,7 +147,7 @@ func (b *boundary) begin(start []byte, whole bool) io.Writer {
 	if b.private && !b.overruled {
 		// A writer further out may keep the headers until the first byte, or longer: what
 		// the application has set since WriteHeader would count there.
-		b.protect()
+		b.guard()
 		if !b.begun {
 			b.begun = true
 			// The headers go alone, to see what becomes of them before the body follows.
@@ -170,6 +175,11 @@ func (b *boundary) check() {
 	}
 }
 
+func (m *Middleware) isOverruled() bool {
+	until := m.overruled.Load()
+	return until != 0 && time.Now().UnixNano() < until // the clock is slower than all else
+}
+
 var errOverruled = errors.New("middleware: an outer handler lets caches share this visitor's page")
 
 // held keeps the body of an overruled response until the handler has returned,
@@ -195,7 +205,7 @@ func (b *boundary) finish() {
 		// writer: cookies leave with it, and no token any more.
 		b.q.settle(0, nil, true)
 	case b.private:
-		b.protect() // http.TimeoutHandler and its like send the headers after this
+		b.guard() // http.TimeoutHandler and its like send the headers after this
 	}
 }
 

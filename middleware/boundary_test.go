@@ -221,6 +221,29 @@ func TestNoTokenIsStorable(t *testing.T) {
 	}
 }
 
+// A header that takes another's place once the chat is drawn is noticed, too: the
+// visitor is identified, and no cache keeps the page.
+func TestHeaderInPlaceOfAnother(t *testing.T) {
+	a := newApp(t)
+	r := navigation()
+	r.Header.Set("Cookie", markerName+"="+marker(serve(a.pages, navigation(ada)))) // no cookie will be set
+	got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Cookie")
+		w.Header().Set("X-Draft", "1")
+		chat := snippet.HTML(r.Context())
+		w.Header().Del("X-Draft")
+		w.Header().Set("Cdn-Cache-Control", "max-age=600")
+		shop(w, chat)
+	})), r, ada)
+	if !hasToken(t, got.body) {
+		t.Errorf("not identified: %s", got.body)
+	}
+	if why := storable(got.Header); why != "" {
+		t.Errorf("a token with %s", why)
+	}
+	wantNoLog(t, a)
+}
+
 // What is public for the application stays so, as it was declared, and carries
 // nobody's identity: neither the signed-in visitor's nor a marker.
 func TestPublicPagesAreTheSameForEverybody(t *testing.T) {

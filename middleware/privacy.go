@@ -11,20 +11,31 @@ const privateNoStore = "private, no-store"
 // protect makes a response one visitor's own: no cache keeps it, whatever was
 // set before. Vary is for caches that are told to keep everything.
 func protect(h http.Header) {
-	for name := range h {
-		if cacheHeader(name) {
+	kept := false
+	for name, lines := range h {
+		switch {
+		case !cacheHeader(name):
+		case name == "Cache-Control" && isPrivate(lines):
+			kept = true
+		default:
 			delete(h, name)
 		}
 	}
-	h["Cache-Control"] = []string{privateNoStore}
+	if !kept {
+		h["Cache-Control"] = []string{privateNoStore}
+	}
 	varyByCookie(h)
+}
+
+func isPrivate(cacheControl []string) bool {
+	return len(cacheControl) == 1 && cacheControl[0] == privateNoStore
 }
 
 // protected reports whether h is still as protect left it, or stricter: session
 // managers add no-cache="Set-Cookie" when the headers leave.
 func protected(h http.Header) bool {
 	for name, lines := range h {
-		if cacheHeader(name) && slices.ContainsFunc(lines, grants) {
+		if cacheHeader(name) && !isPrivate(lines) && slices.ContainsFunc(lines, grants) {
 			return false
 		}
 	}
@@ -32,14 +43,18 @@ func protected(h http.Header) bool {
 }
 
 func varyByCookie(h http.Header) {
-	for _, line := range h["Vary"] {
+	vary := h["Vary"]
+	if len(vary) == 1 && vary[0] == "Cookie" {
+		return // the loop would find it, later
+	}
+	for _, line := range vary {
 		for name := range strings.SplitSeq(line, ",") {
 			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, "Cookie") {
 				return
 			}
 		}
 	}
-	h["Vary"] = append(h["Vary"][:len(h["Vary"]):len(h["Vary"])], "Cookie")
+	h["Vary"] = append(vary[:len(vary):len(vary)], "Cookie")
 }
 
 var cacheHeaders = [...]string{"Expires", "Edge-Control", "X-Accel-Expires", "Surrogate-Control"}
@@ -107,6 +122,6 @@ func isPage(status int, h http.Header, start []byte) bool {
 		}
 		kind = http.DetectContentType(start) // as net/http will
 	}
-	kind = strings.ToLower(kind)
-	return strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/xhtml+xml")
+	is := func(html string) bool { return len(kind) >= len(html) && strings.EqualFold(kind[:len(html)], html) }
+	return is("text/html") || is("application/xhtml+xml")
 }

@@ -165,7 +165,7 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 		q.asks = true
 		return identity.Ask, ""
 	// Fail closed: what a cache may hand to others must not carry a token.
-	case q.fate == left, q.fate == undecided && public(q.out.header), time.Now().UnixNano() < q.m.overruled.Load():
+	case q.fate == left, q.fate == undecided && public(q.out.header), q.m.isOverruled():
 		return identity.Anybody, "caches may share this page, so it is the same for everybody"
 	case !is.ok:
 		q.varies = true
@@ -241,6 +241,10 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 	page := isPage(status, h, start)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !page && !q.drawn && q.fate == undecided {
+		q.fate = left // a style sheet, an answer of an API: most responses
+		return false
+	}
 	chats, open := true, false
 	if page || q.fate == private { // or else nothing needs to be asked
 		// The chat may still come, and then it is too late for the headers.

@@ -19,8 +19,8 @@ const (
 	scriptOpen   = "<script"
 	scriptClose  = "</script>\n"
 
-	// roomForParts is for what comes beside the constant script, address and token.
-	roomForParts = 1024
+	// roomForTags is for what is constant beside the script.
+	roomForTags = 512
 )
 
 // part appends the page part: settings, claim with the script, loader.
@@ -33,7 +33,7 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 	}
 	inline := o.scriptSrc == ""
 	later := o.load != ""
-	room := len(o.settings) + len(email) + len(token) + roomForParts
+	room := roomForTags + len(o.settings) + len(email) + len(token) + len(c.Endpoint) + len(o.claimExtra) + len(c.LoaderSrc) + len(o.loaderAttributes) + 3*len(nonce)
 	if inline {
 		room += len(o.script)
 	}
@@ -163,12 +163,15 @@ func comment(b *strings.Builder, text string) {
 	b.WriteString(" -->\n")
 }
 
-// plain reports whether a byte stands for itself in JSON, JavaScript and HTML.
+// plain are the bytes that stand for themselves in JSON, JavaScript and HTML.
 // Everything that is not ASCII is escaped as well: on a page without a declared
 // charset it would reach HubSpot garbled.
-func plain(c byte) bool {
-	return c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' && c != '\''
-}
+var plain = func() (table [256]bool) {
+	for c := byte(' '); c < 0x7f; c++ {
+		table[c] = !strings.ContainsRune(`"\<>&'`, rune(c))
+	}
+	return table
+}()
 
 // quote appends s as a string of JSON that is also one of JavaScript in HTML.
 func quote(b *strings.Builder, s string) {
@@ -191,7 +194,7 @@ const (
 func write(b *strings.Builder, s string, as notation) {
 	start := 0
 	for i := 0; i < len(s); {
-		if plain(s[i]) {
+		if plain[s[i]] {
 			i++
 			continue
 		}
