@@ -18,8 +18,7 @@ import (
 //
 // It is a thin http.ResponseWriter: nothing is copied or held back, and whatever
 // the writer below can do goes through (see writer). Pusher is the exception
-// among net/http's interfaces that is only passed on together with Flusher, as
-// HTTP/2 has both.
+// among net/http's interfaces: browsers do not take pushes any more.
 type boundary struct {
 	http.ResponseWriter
 	q       *request
@@ -40,12 +39,9 @@ type boundary struct {
 func (b *boundary) writer() http.ResponseWriter {
 	_, flushes := b.ResponseWriter.(http.Flusher)
 	_, hijacks := b.ResponseWriter.(http.Hijacker)
-	_, pushes := b.ResponseWriter.(http.Pusher)
 	switch {
 	case flushes && hijacks:
 		return flushHijackWriter{hijackWriter{b}}
-	case flushes && pushes:
-		return flushPushWriter{flushWriter{b}}
 	case flushes:
 		return flushWriter{b}
 	case hijacks:
@@ -58,7 +54,6 @@ type (
 	flushWriter       struct{ *boundary }
 	hijackWriter      struct{ *boundary }
 	flushHijackWriter struct{ hijackWriter }
-	flushPushWriter   struct{ flushWriter }
 )
 
 func (w flushWriter) Flush()       { _ = w.FlushError() }
@@ -66,10 +61,6 @@ func (w flushHijackWriter) Flush() { _ = w.FlushError() }
 
 func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.ResponseWriter.(http.Hijacker).Hijack()
-}
-
-func (w flushPushWriter) Push(target string, opts *http.PushOptions) error {
-	return w.ResponseWriter.(http.Pusher).Push(target, opts)
 }
 
 func (b *boundary) Header() http.Header { return b.header }

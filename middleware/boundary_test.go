@@ -503,9 +503,6 @@ func TestWriterInterfaces(t *testing.T) {
 		if r.ProtoMajor != 2 {
 			t.Errorf("HTTP/%d", r.ProtoMajor)
 		}
-		if _, ok := w.(http.Pusher); !ok {
-			t.Error("HTTP/2: no Pusher")
-		}
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, "<p>")

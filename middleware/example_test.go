@@ -113,5 +113,6 @@ func ExampleNew_problems() {
 	// Output:
 	// middleware: there is no identify function
 	// middleware: WithTokenPath needs a path that begins with one slash, without query and fragment
+	// middleware: WithConfig does not tell the PortalID (HUBSPOT_PORTAL_ID)
 	// middleware: there is no token source
 }

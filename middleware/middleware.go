@@ -77,8 +77,8 @@ const maxFingerprints = 50_000
 type Option func(*Middleware)
 
 // WithConfig tells the account that the pages belong to: portal, region or
-// loader URL, render budget, chat mode. It is for [New], and [FromEnv] refuses it;
-// without it pages carry no chat, unless package snippet is told the portal.
+// loader URL, render budget, chat mode. [New] needs it, for its PortalID at least
+// unless its Chat is off; [FromEnv] refuses it.
 func WithConfig(cfg hubspot.Config) Option {
 	return func(m *Middleware) { m.cfg = cfg }
 }
@@ -217,6 +217,9 @@ func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool
 func (m *Middleware) finish(tokens TokenSource) (*Middleware, error) {
 	m.tokens = tokens
 	errs := append(m.problems, m.cfg.Validate())
+	if m.cfg.PortalID == "" && m.cfg.Chat != hubspot.ChatOff {
+		errs = append(errs, errors.New("middleware: WithConfig does not tell the PortalID (HUBSPOT_PORTAL_ID)"))
+	}
 	if tokens == nil && m.identifies() {
 		errs = append(errs, errors.New("middleware: there is no token source"))
 	}

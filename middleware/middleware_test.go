@@ -472,6 +472,7 @@ func TestNewProblems(t *testing.T) {
 		want     []string
 	}{
 		"good":               {tokens, signedIn, nil, nil},
+		"no portal":          {tokens, signedIn, []middleware.Option{middleware.WithConfig(hubspot.Config{})}, []string{"HUBSPOT_PORTAL_ID"}},
 		"no identify":        {tokens, nil, nil, []string{"identify"}},
 		"no tokens":          {nil, signedIn, nil, []string{"token source"}},
 		"off needs none":     {nil, signedIn, []middleware.Option{middleware.WithConfig(hubspot.Config{Chat: "off"})}, nil},
@@ -489,7 +490,8 @@ func TestNewProblems(t *testing.T) {
 		"everything": {nil, nil, []middleware.Option{middleware.WithTokenPath("x"), middleware.WithConfig(hubspot.Config{Region: "mars1", PortalID: "x", RenderBudget: -1})},
 			[]string{"HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "HUBSPOT_RENDER_BUDGET", "WithTokenPath", "identify", "token source"}},
 	} {
-		m, err := middleware.New(tt.tokens, tt.identify, tt.options...)
+		account := middleware.WithConfig(hubspot.Config{PortalID: "12345678"})
+		m, err := middleware.New(tt.tokens, tt.identify, append([]middleware.Option{account}, tt.options...)...)
 		if diff := cmp.Diff(tt.want, problems(err)); diff != "" || (m == nil) != (err != nil) {
 			t.Errorf("%s (-want +got):\n%s\n%v", name, diff, err)
 		}
@@ -674,7 +676,7 @@ func TestStats(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	// Somebody's own token source need not count.
-	m, err := middleware.New(source(nil), signedIn)
+	m, err := middleware.New(source(nil), signedIn, middleware.WithConfig(hubspot.Config{PortalID: "1"}))
 	if err != nil {
 		t.Fatal(err)
 	}

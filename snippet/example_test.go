@@ -11,44 +11,54 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
 	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
-// A layout of html/template with the chat at the end of its body. Without
-// package middleware it is the anonymous chat of the given account.
+// pages is package middleware around handler. Nobody is signed in here, and the
+// configuration does not come from the environment.
+func pages(handler http.HandlerFunc) http.Handler {
+	nobody := func(*http.Request) (hubspot.Visitor, bool) { return hubspot.Visitor{}, false }
+	account := hubspot.Config{PortalID: "12345678", Region: "eu1", Chat: hubspot.ChatAnonymous}
+	chat, err := middleware.New(nil, nobody, middleware.WithConfig(account))
+	if err != nil {
+		panic(err)
+	}
+	return chat.Handler(handler)
+}
+
+// get is the page that handler writes, without the constant script.
+func get(handler http.Handler) string {
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	return regexp.MustCompile(`(?s)(<script data[^>]*>).+?(</script>)`).ReplaceAllString(w.Body.String(), "$1…$2")
+}
+
+// A layout of html/template with the chat at the end of its body.
 func Example() {
 	layout := template.Must(template.New("").Parse(`<body><h1>{{.Title}}</h1>{{.Chat}}</body>`))
 	page := func(w http.ResponseWriter, r *http.Request) {
-		_ = layout.Execute(w, map[string]any{
-			"Title": "Shop",
-			"Chat":  snippet.HTML(r.Context(), snippet.WithAccount("12345678", "eu1")),
-		})
+		_ = layout.Execute(w, map[string]any{"Title": "Shop", "Chat": snippet.HTML(r.Context())})
 	}
-	w := httptest.NewRecorder()
-	page(w, httptest.NewRequest("GET", "/", nil))
-	fmt.Println(shortened(w.Body.String()))
+	fmt.Println(get(pages(page)))
 	// Output:
 	// <body><h1>Shop</h1><script>window.hsConversationsSettings={...window.hsConversationsSettings,"loadImmediately":false,"identificationEmail":"","identificationToken":""}</script>
-	// <script data-hubspot-visitor="-" data-portal="12345678">…</script>
+	// <script data-hubspot-visitor="" data-portal="12345678">…</script>
 	// <script id="hs-script-loader" async defer src="//js-eu1.hs-scripts.com/12345678.js"></script>
 	// </body>
 }
 
-// shortened leaves the constant script out.
-func shortened(page string) string {
-	return regexp.MustCompile(`(?s)(<script data[^>]*>).+?(</script>)`).ReplaceAllString(page, "$1…$2")
-}
-
 func ExampleFuncMap() {
-	funcs := snippet.FuncMap(snippet.WithAccount("12345678", ""))
-	layout := template.Must(template.New("").Funcs(funcs).Parse(`{{hubspotChat .Request}}`))
-	var b strings.Builder
-	_ = layout.Execute(&b, map[string]any{"Request": httptest.NewRequest("GET", "/", nil)})
-	fmt.Println(shortened(b.String()))
+	layout := template.Must(template.New("").Funcs(snippet.FuncMap()).Parse(`{{hubspotChat .Request}}`))
+	page := func(w http.ResponseWriter, r *http.Request) {
+		_ = layout.Execute(w, map[string]any{"Request": r})
+	}
+	fmt.Println(get(pages(page)))
 	// Output:
 	// <script>window.hsConversationsSettings={...window.hsConversationsSettings,"loadImmediately":false,"identificationEmail":"","identificationToken":""}</script>
-	// <script data-hubspot-visitor="-" data-portal="12345678">…</script>
-	// <script id="hs-script-loader" async defer src="//js.hs-scripts.com/12345678.js"></script>
+	// <script data-hubspot-visitor="" data-portal="12345678">…</script>
+	// <script id="hs-script-loader" async defer src="//js-eu1.hs-scripts.com/12345678.js"></script>
 }
 
 type nonceKey struct{}
@@ -56,22 +66,26 @@ type nonceKey struct{}
 // Pages with a strict Content-Security-Policy give the scripts their nonce.
 func ExampleWithNonce() {
 	nonce := func(ctx context.Context) string { s, _ := ctx.Value(nonceKey{}).(string); return s }
-	ctx := context.WithValue(context.Background(), nonceKey{}, "bm9uY2U")
-	chat := snippet.HTML(ctx, snippet.WithAccount("12345678", ""), snippet.WithNonce(nonce))
-	fmt.Println(shortened(string(chat)))
+	page := func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(r.Context(), nonceKey{}, "bm9uY2U") // by the code that sends the policy
+		fmt.Fprint(w, snippet.HTML(ctx, snippet.WithNonce(nonce)))
+	}
+	fmt.Println(get(pages(page)))
 	// Output:
 	// <script nonce="bm9uY2U">window.hsConversationsSettings={...window.hsConversationsSettings,"loadImmediately":false,"avoidInlineStyles":true,"identificationEmail":"","identificationToken":""}</script>
-	// <script data-hubspot-visitor="-" data-portal="12345678" nonce="bm9uY2U">…</script>
-	// <script id="hs-script-loader" async defer src="//js.hs-scripts.com/12345678.js" nonce="bm9uY2U"></script>
+	// <script data-hubspot-visitor="" data-portal="12345678" nonce="bm9uY2U">…</script>
+	// <script id="hs-script-loader" async defer src="//js-eu1.hs-scripts.com/12345678.js" nonce="bm9uY2U"></script>
 }
 
 // Pages that allow no inline script get the script as a file.
 func ExampleScriptHandler() {
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/chat/", snippet.ScriptHandler())
+	mux.Handle("GET /{$}", pages(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, snippet.HTML(r.Context(), snippet.WithScriptPath("/assets/chat")))
+	}))
 
-	chat := snippet.HTML(context.Background(), snippet.WithAccount("12345678", ""), snippet.WithScriptPath("/assets/chat"))
-	src := regexp.MustCompile(`src="(/assets/[^"]+)"`).FindStringSubmatch(string(chat))[1]
+	src := regexp.MustCompile(`src="(/assets/[^"]+)"`).FindStringSubmatch(get(mux))[1]
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest("GET", src, nil))
 	fmt.Println(w.Code, w.Header().Get("Cache-Control"))
@@ -81,10 +95,10 @@ func ExampleScriptHandler() {
 
 // A Component is rendered by templ as any other: @chat.
 func ExampleNewComponent() {
-	chat := snippet.NewComponent(snippet.WithAccount("not a number", ""))
-	_ = chat.Render(context.Background(), os.Stdout)
+	chat := snippet.NewComponent(snippet.WithDebug())
+	_ = chat.Render(context.Background(), os.Stdout) // not a request's context
 	// Output:
-	// <!-- hubspot-visitor: WithAccount: hubspot: HUBSPOT_PORTAL_ID has to be digits only (the Hub ID) -->
+	// <!-- hubspot-visitor: the snippet&#39;s context has no middleware: the page is outside of the chat&#39;s handler, or this is not the request&#39;s context (with gin it is c.Request.Context(), not c; with echo c.Request().Context()) -->
 }
 
 // The sources that the chat needs, merged into a policy of the application's.

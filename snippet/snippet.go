@@ -17,7 +17,7 @@
 // [WithScriptPath] and [CSP]). It is pure ASCII, and its dynamic parts are one
 // JSON literal and the attributes of one element. Nothing here can fail: without
 // a visitor or a token the page carries the anonymous chat, without the
-// middleware, or another account (see [WithAccount]), none.
+// middleware none.
 package snippet
 
 import (
@@ -30,7 +30,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
 )
 
@@ -38,18 +37,16 @@ import (
 type Option func(*options)
 
 type options struct {
-	portalID, loaderSrc string // of WithAccount
-	mistake             string // in WithAccount
-	settings            string // as JSON, each after a comma
-	avoidInlineStyles   bool   // is among them
-	nonce               func(context.Context) string
-	scriptPath          string // "" for a script within the page
-	load                Load
-	loader              loader
-	launcher            Launcher
-	fallback            string
-	debug               bool
-	mistakes            []string // in other options
+	settings          string // as JSON, each after a comma
+	avoidInlineStyles bool   // is among them
+	nonce             func(context.Context) string
+	scriptPath        string // "" for a script within the page
+	load              Load
+	loader            loader
+	launcher          Launcher
+	fallback          string
+	debug             bool
+	mistakes          []string // in options
 
 	// By compose, the same on every page: the script and where its file is, and
 	// attributes of the claim and of HubSpot's loader.
@@ -65,20 +62,6 @@ type options struct {
 type shared struct {
 	chat identity.Chat
 	html template.HTML
-}
-
-// WithAccount tells the portal ID and region for pages without package
-// middleware, which then carry the anonymous chat. The middleware's
-// configuration takes precedence.
-func WithAccount(portalID, region string) Option {
-	account := hubspot.Config{PortalID: portalID, Region: region}
-	loaderSrc, mistake := "", ""
-	if err := account.Validate(); err != nil {
-		mistake = "WithAccount: " + err.Error()
-	} else {
-		loaderSrc = account.LoaderSrc()
-	}
-	return func(o *options) { o.portalID, o.loaderSrc, o.mistake = portalID, loaderSrc, mistake }
 }
 
 // WithSettings sets the widget's own settings.
@@ -196,44 +179,22 @@ func (o *options) html(ctx context.Context) template.HTML {
 		// Nobody waits for this page any more.
 		return ""
 	}
-	// Without middleware nothing keeps the page from a cache, and no marker is set.
-	chat := identity.Chat{Claim: identity.Never, PortalID: o.portalID}
 	page, ok := identity.From(ctx)
-	if ok {
-		chat = page.Chat(ctx, o.load.onDemand())
+	if !ok {
+		say(ctx, slog.LevelWarn, noMiddleware)
+		return because(noMiddleware, o.debug)
 	}
+	chat := page.Chat(ctx, o.load.onDemand())
 	debug := o.debug || chat.Debug
-	why := func(reason string) template.HTML {
-		if !debug {
-			return ""
-		}
-		var b strings.Builder
-		comment(&b, reason)
-		return template.HTML(b.String())
-	}
 	if chat.Off {
-		return why(chat.Reason)
-	}
-	if chat.LoaderSrc == "" {
-		chat.LoaderSrc = o.loaderSrc
-	}
-	if chat.LoaderSrc == "" {
-		switch {
-		case o.mistake != "":
-			debug = true // it is the same on every page, and nobody's secret
-			return why(o.mistake)
-		case !ok:
-			say(ctx, slog.LevelWarn, noMiddleware)
-			return why(noMiddleware)
-		}
-		return why("no account is known: HUBSPOT_PORTAL_ID is not set")
+		return because(chat.Reason, debug)
 	}
 	for _, mistake := range o.mistakes {
 		say(ctx, slog.LevelError, mistake)
 	}
 	nonce, ok := o.nonceOf(ctx)
 	if !ok {
-		return why("the nonce function panicked")
+		return because("the nonce function panicked", debug)
 	}
 	sharable := len(chat.Claim) <= 1 && nonce == "" && !debug
 	if sharable {
@@ -249,6 +210,15 @@ func (o *options) html(ctx context.Context) template.HTML {
 		o.last.Store(&shared{chat, html})
 	}
 	return html
+}
+
+// because is the page part that says why there is none, in debug.
+func because(reason string, debug bool) template.HTML {
+	var b strings.Builder
+	if debug {
+		comment(&b, reason)
+	}
+	return template.HTML(b.String())
 }
 
 // nonceOf reports false where the application's function panics: scripts without

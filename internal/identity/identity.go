@@ -24,7 +24,7 @@ type Chat struct {
 	Off bool
 	// PortalID names the marker cookie, hubspot_visitor_<PortalID>.
 	PortalID string
-	// LoaderSrc is the src of HubSpot's loader tag; "" where no account is known.
+	// LoaderSrc is the src of HubSpot's loader tag.
 	LoaderSrc string
 	// Claim is whose page this is: a visitor's fingerprint, which tells this
 	// visitor from others on the same browser without telling who it is, or
