@@ -31,11 +31,12 @@ func pages(out *report) {
 	forged, token, byHand, value, valueAsset := peerPages()
 	harness := contender{"the harness", serving(part(func(*http.Request) string { return "<p>" }), navigation())}
 
-	got := compete(rounds, operations, inline, forged, token, byHand)
+	got := compete(rounds, operations, inline, forged, token, byHand, copying())
 	out.own("identified page, script inline", got[0], allocations(got[0], 8), nanoseconds(got[0], 1500))
 	out.beside(forged.name, got[1], 0.33)
 	out.beside(token.name, got[2], 1)
 	out.beside(byHand.name, got[3], 0.33)
+	out.beside("a copy of its text", got[4], 0)
 
 	got = compete(rounds, operations, file)
 	out.own("identified page, script as a file", got[0], allocations(got[0], 8), nanoseconds(got[0], 1000))
@@ -74,6 +75,21 @@ func chatPages() (inline, file, anonymous, asset contender) {
 	asset = contend(chat(true).Handler(http.HandlerFunc(style)), forStyle(), "p{}", loader)
 	return inline, file, anonymous, asset
 }
+
+// copying is the least that a page part costs which is made for one visitor: a
+// string of its length.
+func copying() contender {
+	page := part(func(r *http.Request) string { return string(snippet.HTML(r.Context())) })
+	text := body(newChat(newTokens(creatorFunc(created), 0), false).Handler(page), navigation())
+	return contender{"a copy of its text", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			copied = strings.Clone(text)
+		}
+	}}
+}
+
+var copied string // or else the compiler leaves the copy out
 
 // newChat is the middleware of an application where Ada is signed in, or nobody.
 func newChat(tokens *hubspot.Tokens, signedIn bool) *middleware.Middleware {
