@@ -15,7 +15,7 @@ type EventKind string
 
 // Kinds of events.
 const (
-	EventMinted      EventKind = "minted"       // HubSpot made a visitor's first token
+	EventCreated     EventKind = "created"      // HubSpot made a visitor's first token
 	EventRenewed     EventKind = "renewed"      // HubSpot made a token to follow one that ages
 	EventFailed      EventKind = "failed"       // a call to HubSpot failed: Err
 	EventLimited     EventKind = "limited"      // a call was not made, for want of room at the pace
@@ -41,8 +41,8 @@ type Event struct {
 // Stats counts what a [Tokens] did since it was made.
 type Stats struct {
 	Misses        int64 // requests for which memory had no token; all others were served from there
-	Minted        int64 // tokens that HubSpot made, renewals included
-	Renewals      int64 // of these, to follow one that ages
+	Created       int64 // visitors' first tokens that HubSpot made
+	Renewed       int64 // and those to follow one that ages
 	FailedVisitor int64 // calls refused because of the visitor
 	FailedAccount int64 // calls refused because of credential, scope or region
 	FailedLimit   int64 // calls refused because of the account's limits
@@ -100,10 +100,11 @@ func (o *observer) note(e Event, counter *int64, level slog.Level, message strin
 // called is for a call that was made; closed tells that the gate is, after it.
 func (o *observer) called(e Event, said verdict, closed bool) {
 	if e.Err == nil {
+		counter := &o.stats.Created
 		if e.Kind == EventRenewed {
-			o.count(&o.stats.Renewals)
+			counter = &o.stats.Renewed
 		}
-		o.note(e, &o.stats.Minted, slog.LevelDebug, "token "+string(e.Kind))
+		o.note(e, counter, slog.LevelDebug, "token "+string(e.Kind))
 		return
 	}
 	level := slog.LevelWarn

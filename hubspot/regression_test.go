@@ -98,8 +98,8 @@ func TestRenewalWithLargeMargin(t *testing.T) {
 					time.Sleep(time.Minute)
 				}
 				// The first page asks when it begins, and again if it has to wait.
-				if stats := s.tokens.Stats(); stats.Misses < 1 || stats.Misses > 2 || stats.Renewals == 0 {
-					t.Errorf("%d misses, %d renewals; want only the first page to miss", stats.Misses, stats.Renewals)
+				if stats := s.tokens.Stats(); stats.Misses < 1 || stats.Misses > 2 || stats.Renewed == 0 {
+					t.Errorf("%d misses, %d renewals; want only the first page to miss", stats.Misses, stats.Renewed)
 				}
 			})
 		})

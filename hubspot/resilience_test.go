@@ -697,7 +697,7 @@ func TestWrongIdentity(t *testing.T) {
 		if s.late.Load() > 0 {
 			t.Errorf("%d pages took longer than the budget", s.late.Load())
 		}
-		if stats.Renewals == 0 || stats.FailedOutage == 0 || stats.FailedVisitor == 0 {
+		if stats.Renewed == 0 || stats.FailedOutage == 0 || stats.FailedVisitor == 0 {
 			t.Errorf("the test did not reach what it is for: %+v", stats)
 		}
 		t.Logf("%s; %+v", s.report(), stats)

@@ -181,7 +181,7 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, state freshne
 	if e := t.cache.Get(key); e != nil && e.freshness(t.lives.now()) == fresh {
 		return e.token(), nil
 	}
-	kind, least := EventMinted, aging
+	kind, least := EventCreated, aging
 	if state == aging {
 		kind, least = EventRenewed, fresh
 	}

@@ -529,7 +529,7 @@ func TestFromEnv(t *testing.T) {
 		t.Errorf("calls %+v", calls)
 	}
 	// The token source logs where the middleware logs.
-	if !strings.Contains(log.String(), "token minted") {
+	if !strings.Contains(log.String(), "token created") {
 		t.Errorf("log %s", log)
 	}
 }
@@ -618,7 +618,7 @@ func TestFromEnvWithStore(t *testing.T) {
 			}
 		}
 		hits := int64(min(len(tokens)-1, 1))
-		if got := m.Stats(); got.StoreHits != hits || got.Minted != 1-hits || got.StoreErrors != 0 {
+		if got := m.Stats(); got.StoreHits != hits || got.Created != 1-hits || got.StoreErrors != 0 {
 			t.Errorf("replica %d: %+v", len(tokens), got)
 		}
 	}
@@ -666,7 +666,7 @@ func TestStats(t *testing.T) {
 	for range 3 {
 		serve(a.pages, navigation(ada))
 	}
-	if got := a.Stats(); got.Minted != 1 || got.Misses == 0 || got.Entries != 1 {
+	if got := a.Stats(); got.Created != 1 || got.Misses == 0 || got.Entries != 1 {
 		t.Errorf("%+v", got)
 	}
 	// HubSpot in trouble is counted, and no trouble of the application's.

@@ -133,7 +133,7 @@ func TestMillionVisitors(t *testing.T) {
 				}
 			}
 			stats := a.tokens.Stats()
-			calls := stats.Minted + stats.FailedVisitor + stats.FailedAccount + stats.FailedLimit + stats.FailedOutage
+			calls := stats.Created + stats.Renewed + stats.FailedVisitor + stats.FailedAccount + stats.FailedLimit + stats.FailedOutage
 			t.Logf("%9d calls %s; of %d who open the chat %d are identified; of %d calls of others %d are refused", calls, name, wanted, identified, others, refused)
 			if load == snippet.LoadClick && (int(calls) != wanted || identified != wanted || refused > 0) {
 				t.Error("want one call for each who opens the chat, all identified, and no others refused")

@@ -43,8 +43,8 @@ func measure(meters metric.MeterProvider, tokens *hubspot.Tokens) error {
 	misses := counter("cache.misses", "{request}", "Requests for which memory had no token; all others were served from there.")
 	cached := upDown("cache.tokens", "{token}", "Tokens in memory.")
 	evictions := counter("cache.evictions", "{token}", "Tokens put out of memory for want of room.")
-	minted := counter("tokens.minted", "{token}", "Tokens that HubSpot made, renewals included.")
-	renewed := counter("tokens.renewed", "{token}", "Of these, to follow one that ages.")
+	created := counter("tokens.created", "{token}", "Visitors' first tokens that HubSpot made.")
+	renewed := counter("tokens.renewed", "{token}", "Tokens that HubSpot made to follow one that ages.")
 	failures := counter("calls.failed", "{call}", "Calls to HubSpot that brought no token: refused because of the visitor, the account (credential, scope, region) or its limits, or lost in an outage.")
 	limited := counter("calls.limited", "{call}", "Calls to HubSpot that were not made, for want of room at the pace.")
 	closings := counter("gate.closings", "{closing}", "How often HubSpot was left alone for a while.")
@@ -57,8 +57,8 @@ func measure(meters metric.MeterProvider, tokens *hubspot.Tokens) error {
 		o.ObserveInt64(misses, now.Misses)
 		o.ObserveInt64(cached, int64(now.Entries))
 		o.ObserveInt64(evictions, now.Evictions)
-		o.ObserveInt64(minted, now.Minted)
-		o.ObserveInt64(renewed, now.Renewals)
+		o.ObserveInt64(created, now.Created)
+		o.ObserveInt64(renewed, now.Renewed)
 		for reason, n := range map[string]int64{
 			"visitor": now.FailedVisitor, "account": now.FailedAccount, "limit": now.FailedLimit, "outage": now.FailedOutage,
 		} {

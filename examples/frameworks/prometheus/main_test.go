@@ -58,8 +58,8 @@ func TestVisitors(t *testing.T) {
 	story.Tell(t, hubspot, site)
 	calls := len(hubspot.Calls())
 	wantLines(t, scrape(),
-		fmt.Sprintf(`hubspot_visitor_call_duration_seconds_count{outcome="minted"} %d`, calls),
-		fmt.Sprintf(`hubspot_visitor_call_duration_seconds_bucket{outcome="minted",le="+Inf"} %d`, calls),
+		fmt.Sprintf(`hubspot_visitor_call_duration_seconds_count{outcome="created"} %d`, calls),
+		fmt.Sprintf(`hubspot_visitor_call_duration_seconds_bucket{outcome="created",le="+Inf"} %d`, calls),
 		`hubspot_visitor_cached_tokens 0`, // everybody signed out
 	)
 }
@@ -82,7 +82,7 @@ func TestTrouble(t *testing.T) {
 			ada := story.Open(t, site)
 			story.Expect(t, hubspot, "the page", ada.SignIn("ada@example.com"), "")
 			lines := []string{
-				`hubspot_visitor_call_duration_seconds_count{outcome="minted"} 0`,
+				`hubspot_visitor_call_duration_seconds_count{outcome="created"} 0`,
 				`hubspot_visitor_call_duration_seconds_count{outcome="renewed"} 0`,
 				`hubspot_visitor_call_duration_seconds_count{outcome="failed"} 1`,
 				fmt.Sprintf("hubspot_visitor_gate_closed %d", test.closed),

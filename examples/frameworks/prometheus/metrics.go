@@ -15,7 +15,7 @@ func newCalls() *prometheus.HistogramVec {
 		Help:    "Duration of the calls to HubSpot for a token, by outcome.",
 		Buckets: []float64{.05, .1, .2, .3, .5, 1, 2, 3, 5, 10}, // .3 is the render budget, 10 the longest timeout
 	}, []string{"outcome"})
-	for _, kind := range []hubspot.EventKind{hubspot.EventMinted, hubspot.EventRenewed, hubspot.EventFailed} {
+	for _, kind := range []hubspot.EventKind{hubspot.EventCreated, hubspot.EventRenewed, hubspot.EventFailed} {
 		calls.WithLabelValues(string(kind)) // known to be 0 from the start
 	}
 	return calls
@@ -25,7 +25,7 @@ func newCalls() *prometheus.HistogramVec {
 func observe(calls *prometheus.HistogramVec) func(hubspot.Event) {
 	return func(e hubspot.Event) {
 		switch e.Kind {
-		case hubspot.EventMinted, hubspot.EventRenewed, hubspot.EventFailed:
+		case hubspot.EventCreated, hubspot.EventRenewed, hubspot.EventFailed:
 			calls.WithLabelValues(string(e.Kind)).Observe(e.Duration.Seconds())
 		}
 	}
