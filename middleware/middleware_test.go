@@ -287,6 +287,20 @@ func TestPanicsInTheApplicationsFunctions(t *testing.T) {
 	}
 }
 
+func TestPageOfAPanicSaysSo(t *testing.T) {
+	a := newApp(t)
+	m, err := middleware.New(a.tokens, func(*http.Request) (hubspot.Visitor, bool) { panic("user ada@example.com") },
+		middleware.WithConfig(hubspot.Config{PortalID: "12345678", Debug: true}), middleware.WithLogger(a.log.logger()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := serve(m.Handler(page(nil)), navigation(ada))
+	wantAnonymous(t, w)
+	if got := w.Body.String(); !strings.Contains(got, "identify panicked, see the log") || strings.Contains(got, "nobody is signed in") {
+		t.Errorf("the page does not say it: %s", got)
+	}
+}
+
 func signedIn(r *http.Request) (hubspot.Visitor, bool) { return middleware.VisitorFrom(r.Context()) }
 
 func TestIdentifyIsCalledOnce(t *testing.T) {

@@ -27,9 +27,9 @@ func (m *Middleware) find(r *http.Request) who {
 	case m.skip != nil && m.skips(r):
 		return who{never: true, reason: "WithSkip excludes this request"}
 	}
-	v, ok := m.asks(r)
-	if !ok {
-		return who{reason: notSignedIn}
+	v, reason := m.asks(r)
+	if reason != "" {
+		return who{reason: reason}
 	}
 	return m.admit(r.Context(), v)
 }
@@ -40,9 +40,15 @@ func (m *Middleware) skips(r *http.Request) (skip bool) {
 	return m.skip(r)
 }
 
-func (m *Middleware) asks(r *http.Request) (v hubspot.Visitor, ok bool) {
+// asks gives the application's answer, or why there is no visitor.
+func (m *Middleware) asks(r *http.Request) (v hubspot.Visitor, reason string) {
 	defer m.log.Recover(r.Context(), "middleware: identify panicked; the visitor stays anonymous")
-	return m.identify(r)
+	reason = "identify panicked, see the log"
+	v, ok := m.identify(r)
+	if !ok {
+		return v, notSignedIn
+	}
+	return v, ""
 }
 
 const notSignedIn = "identify says that nobody is signed in"
