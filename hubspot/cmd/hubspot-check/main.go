@@ -33,5 +33,5 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	os.Exit(run(ctx, os.Args[1:], hubspot.ConfigFromEnv, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], hubspot.ConfigFromEnv, os.Stdin, os.Stdout, os.Stderr))
 }
