@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
@@ -60,12 +61,12 @@ func (v view) missing(mend string) problem {
 	return problem{}
 }
 
-// opened says where a page was found.
-func (v view) opened(who, address string) string {
+// opened says how and where a page was found.
+func (v view) opened(how, address string) string {
 	if asked, err := url.Parse(address); err == nil && plain(asked) != plain(v.url) {
-		return "opened as " + who + ", and redirected to " + plain(v.url)
+		return "opened " + how + ", and redirected to " + plain(v.url)
 	}
-	return fmt.Sprintf("opened as %s, %d bytes", who, len(v.body))
+	return fmt.Sprintf("opened %s, %d bytes", how, len(v.body))
 }
 
 // page looks at a page of the application as nobody is given it. It returns the
@@ -76,7 +77,7 @@ func (c *checker) page(ctx context.Context, v view, address string) *url.URL {
 		c.leave("page", inPage...)
 		return nil
 	}
-	c.pass("page", "%s", v.opened("nobody", address))
+	c.pass("page", "%s", v.opened("as nobody", address))
 	c.group("secrets in the page", c.leaks(v.document), "no access token is in it")
 	if len(v.parts) == 0 {
 		c.fail("page part", noPart(v.markup))
@@ -576,10 +577,12 @@ func (w word) unanswered(err error) problem {
 func (c *checker) endpoint(ctx context.Context, p part, page *url.URL) {
 	const name = "token endpoint"
 	if p.endpoint == "" {
-		switch p.claim {
-		case claimNever:
+		switch {
+		case p.claim == claimNever:
 			c.leave("the page never asks", name)
-		case claimAnybody, claimAsk:
+		case c.cfg.Chat == hubspot.ChatAnonymous:
+			c.leave("HUBSPOT_CHAT is anonymous", name)
+		case shared(p):
 			c.fail(name, problem{"there is none, and the page is the same for everybody: nobody is ever identified on it", "take WithTokenPath(\"\") out, or let the page be private"})
 		default:
 			c.pass(name, "switched off: a page whose token is late stays anonymous")

@@ -120,7 +120,7 @@ func (c *checker) all(ctx context.Context, env func() (hubspot.Config, error), p
 	}
 	where, v := c.look(ctx, page)
 	c.chat(ctx, "chat", "the visitor of -email", token.Email(), token.Reveal(), loader, where)
-	if v.token != "" {
+	if v != nil && v.token != "" {
 		c.chat(ctx, "chat as visitor", "the page's visitor, with the page's token,", v.email, v.token, loader, v.first.url)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 )
 
 // asVisitor are the checks of a page that was opened with a visitor's cookies.
@@ -19,18 +21,21 @@ var asVisitor = []string{"page part as visitor", "token endpoint as visitor", "i
 
 const freshCookies = "sign in with a browser, and take the Cookie header of a page that knows you: in the developer tools, Network > the page > Request Headers"
 
-// look opens the page as nobody and, with -cookie-file, as the visitor.
-func (c *checker) look(ctx context.Context, address string) (where *url.URL, v visit) {
+// look opens the page as nobody and, with -cookie-file, as the visitor. It returns
+// the address where the page is, nil without one, and what the visitor was given,
+// nil for nothing.
+func (c *checker) look(ctx context.Context, address string) (where *url.URL, v *visit) {
 	nobody := open(ctx, browser{}, address)
 	if c.header == "" {
-		return c.page(ctx, nobody, address), v
+		return c.page(ctx, nobody, address), nil
 	}
 	own := secure(address, nobody)
 	who := browser{newCookies(c.header, own)}
-	v = visit{cookies: who.cookies, nobody: nobody, first: open(ctx, who, own)}
-	c.hide(append(who.secrets(), c.header, v.first.last().email, v.first.last().token)...)
+	c.hide(append(who.secrets(), c.header)...)
+	v = &visit{cookies: who.cookies, nobody: nobody, first: open(ctx, who, own)}
+	c.hide(append(who.secrets(), v.first.last().email, v.first.last().token)...)
 	if v.barred() {
-		c.pass("page", "%s, as it may be: only the visitor is shown it", v.nobody.refusal())
+		c.pass("page", "%s, as it may be: only the visitor is shown it", nobody.refusal())
 		c.leave("nobody is shown something else", inPage...)
 	} else {
 		where = c.page(ctx, nobody, address)
@@ -38,10 +43,10 @@ func (c *checker) look(ctx context.Context, address string) (where *url.URL, v v
 	if p := v.notSignedIn(own); p != (problem{}) {
 		c.fail("page as visitor", p)
 		c.leave("page as visitor", asVisitor...)
-		return where, visit{}
+		return where, nil
 	}
-	c.pass("page as visitor", "%s", v.first.opened("the signed-in visitor", own))
-	c.visitorsPage(ctx, who, &v)
+	c.pass("page as visitor", "%s", v.first.opened("with the visitor's cookies", own))
+	c.visitorsPage(ctx, who, v)
 	return cmp.Or(where, v.first.url), v
 }
 
@@ -62,8 +67,9 @@ type visit struct {
 	cookies       *cookies
 	nobody        view
 	first, second view
-	after         view // nobody's again
-	word          word // zero where there is no endpoint, or no answer
+	again         []view // all after the first, of which second is the last
+	after         view   // nobody's again
+	word          word   // zero where there is no endpoint, or no answer
 	marker        string
 	email, token  string // whom the chat would have; never to be printed
 }
@@ -90,7 +96,7 @@ func (c *checker) besides(check string, problems []problem, detail string, args 
 
 // barred reports whether nobody is refused the page that the visitor is given, or
 // led elsewhere, to sign in.
-func (v visit) barred() bool {
+func (v *visit) barred() bool {
 	if v.nobody.err != nil || v.first.missing("") != (problem{}) {
 		return false
 	}
@@ -108,7 +114,7 @@ func (v view) refusal() string {
 
 // notSignedIn is what it means that the visitor was given no page, or was led
 // elsewhere to sign in, as nobody is.
-func (v visit) notSignedIn(address string) problem {
+func (v *visit) notSignedIn(address string) problem {
 	asked, _ := url.Parse(address) // it was checked
 	switch {
 	case v.first.missing("") == (problem{}) && plain(v.first.url) != plain(asked) && v.nobody.err == nil && plain(v.first.url) == plain(v.nobody.url) &&
@@ -134,7 +140,14 @@ func (c *checker) visitorsPage(ctx context.Context, who browser, v *visit) {
 	if p.endpoint != "" && p.claim != claimNever {
 		v.word, unanswered = askEndpoint(ctx, who, p, d.url)
 	}
-	v.second, v.after = open(ctx, who, d.url.String()), open(ctx, browser{}, d.url.String())
+	v.again = append(v.again, open(ctx, who, d.url.String()))
+	if !slices.Equal(who.pairs, pairsOf(c.header)) {
+		// The marker came meanwhile: to a cache that keeps a copy for each Cookie header
+		// that was somebody new.
+		v.again = append(v.again, open(ctx, who, d.url.String()))
+	}
+	v.second = v.again[len(v.again)-1]
+	v.after = open(ctx, browser{}, d.url.String())
 	c.hide(append(who.secrets(), v.word.email, v.word.token, v.second.last().email, v.second.last().token)...)
 
 	parts := append(c.leaks(d), c.partProblems(ctx, m, p, d)...)
@@ -144,10 +157,11 @@ func (c *checker) visitorsPage(ctx context.Context, who browser, v *visit) {
 	c.endpointAsVisitor(v, unanswered)
 	known := c.identity(v)
 	c.markerAsVisitor(v, marker)
-	c.cachingAsVisitor(*v)
-	c.copies(*v)
+	c.cachingAsVisitor(v)
+	c.copies(v)
 	if !known {
 		v.email, v.token = "", ""
+		c.leave("identity as visitor", "chat as visitor")
 	}
 }
 
@@ -160,7 +174,7 @@ func personal(p part) bool { return p.token != "" || p.email != "" || len(p.clai
 
 // best is the page with the visitor's token: the second, if the first was too
 // early for it.
-func (v visit) best() view {
+func (v *visit) best() view {
 	if p := v.first.last(); p.token == "" && personal(v.second.last()) {
 		return v.second
 	}
@@ -176,7 +190,7 @@ func (c *checker) endpointAsVisitor(v *visit, unanswered error) {
 		c.leave("the page never asks", name)
 		return
 	case p.endpoint == "":
-		c.leave("there is none, see above", name)
+		c.leave("the page names none", name)
 		return
 	case unanswered != nil:
 		problems = append(problems, w.unanswered(unanswered))
@@ -220,7 +234,7 @@ func (c *checker) identity(v *visit) bool {
 	case p.claim == claimNever:
 		c.besides(name, []problem{never(v.first.markup)}, "")
 		return false
-	case v.token == "" && c.cfg.Chat == "anonymous":
+	case v.token == "" && c.cfg.Chat == hubspot.ChatAnonymous:
 		c.leave("HUBSPOT_CHAT is anonymous", name)
 		return false
 	case shared(p) && !v.word.ours:
@@ -248,8 +262,11 @@ func (c *checker) identity(v *visit) bool {
 	if p := stale(v.token, time.Now()); p != (problem{}) {
 		problems = append(problems, p)
 	}
-	if q := v.second.last(); !shared(p) && len(v.second.parts) > 0 && (personal(p) != personal(q) || p.token != "" && q.token == "") {
-		problems = append(problems, problem{"of two pages only one identifies the visitor" + since(cmp.Or(v.second.markup.said, v.first.markup.said)), "let all replicas have the same configuration, and see that no cache answers between them"})
+	for _, one := range v.again {
+		if q := one.last(); !shared(p) && len(one.parts) > 0 && (personal(p) != personal(q) || p.token != "" && q.token == "") {
+			problems = append(problems, problem{"of two pages only one identifies the visitor" + since(cmp.Or(one.markup.said, v.first.markup.said)), "let all replicas have the same configuration, and see that no cache answers between them"})
+			break
+		}
 	}
 	c.group(name, problems, "-email's, with a token %s%s", where, life(v.token))
 	return len(problems) == 0
@@ -283,7 +300,7 @@ func life(token string) string {
 
 // known reports whether the application itself shows the visitor something else
 // than nobody; ok is false where that cannot be told.
-func (v visit) known() (known, ok bool) {
+func (v *visit) known() (known, ok bool) {
 	if v.barred() {
 		return true, true
 	}
@@ -295,7 +312,7 @@ func (v visit) known() (known, ok bool) {
 }
 
 // anonymous is why the visitor is not known, as far as that can be told.
-func (v visit) anonymous(what string) problem {
+func (v *visit) anonymous(what string) problem {
 	reason := cmp.Or(v.first.markup.said, v.word.reason())
 	what += since(reason)
 	if v.word.ours && !shared(v.first.last()) {
@@ -369,7 +386,7 @@ func (c *checker) markerAsVisitor(v *visit, marker string) {
 
 // cachingAsVisitor is stricter than for nobody where the page is the visitor's
 // own: the middleware made it so, and whatever differs was changed after it.
-func (c *checker) cachingAsVisitor(v visit) {
+func (c *checker) cachingAsVisitor(v *visit) {
 	best := v.best()
 	p, d := best.last(), best.document
 	problems := cacheProblems(p, d)
@@ -422,7 +439,7 @@ func same(p, q part) bool {
 
 // copies looks for caches between: whether one gave the visitor's page, and whether
 // what one may keep is the same for everybody.
-func (c *checker) copies(v visit) {
+func (c *checker) copies(v *visit) {
 	const name = "copies as visitor"
 	p := v.first.last()
 	var problems []problem
