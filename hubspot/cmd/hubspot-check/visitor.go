@@ -447,7 +447,7 @@ func (c *checker) copies(v *visit) {
 	const pass = "let the cache before the application keep nothing that is private, no-store, or pass these pages by"
 	switch here := v.nobody.err == nil && v.nobody.status == http.StatusOK && plain(v.nobody.url) == plain(v.first.url) && len(v.nobody.parts) > 0; {
 	case personal(v.best().last()):
-		if q := v.after.last(); personal(q) && (q.claim == v.best().last().claim || q.email == v.email && v.email != "") && !personal(v.nobody.last()) {
+		if q := v.after.last(); personal(q) && q.claim == v.best().last().claim && !personal(v.nobody.last()) {
 			add("after the visitor, nobody is given the visitor's page: a cache gives it to everybody", pass)
 		} else if line := cmp.Or(fromCache(v.second.header), fromCache(v.first.header)); line != "" {
 			add("a page that is one visitor's came out of a cache ("+line+")", pass)
