@@ -108,13 +108,14 @@ func (c *cookies) keep(one *http.Cookie) {
 	c.pairs = append(c.pairs, one.Name+"="+value)
 }
 
-// shortSecret is what is too short to be one: a language, a switch.
-const shortSecret = 8
+// minSecret is how long a value is at least that is kept from being printed.
+// Shorter ones are a language or a switch, and would take words out of the lines.
+const minSecret = 8
 
 // secrets are the values that are never to be printed.
 func (c *cookies) secrets() (all []string) {
 	for _, pair := range c.pairs {
-		if _, value, _ := strings.Cut(pair, "="); len(value) >= shortSecret {
+		if _, value, _ := strings.Cut(pair, "="); len(value) >= minSecret {
 			all = append(all, value)
 		}
 	}

@@ -72,7 +72,11 @@ func (v view) opened(how, address string) string {
 // page looks at a page of the application as nobody is given it. It returns the
 // address where the page is; nil without a page.
 func (c *checker) page(ctx context.Context, v view, address string) *url.URL {
-	if p := v.missing("name a page that is there for somebody who is not signed in, or give the cookies of somebody who is by -cookie-file"); p != (problem{}) {
+	mend := "name a page that is there for somebody who is not signed in"
+	if c.header == "" {
+		mend += ", or give the cookies of somebody who is by -cookie-file"
+	}
+	if p := v.missing(mend); p != (problem{}) {
 		c.fail("page", p)
 		c.leave("page", inPage...)
 		return nil

@@ -313,7 +313,10 @@ func (v *visit) known() (known, ok bool) {
 
 // anonymous is why the visitor is not known, as far as that can be told.
 func (v *visit) anonymous(what string) problem {
-	reason := cmp.Or(v.first.markup.said, v.word.reason())
+	reason := v.word.reason()
+	if !shared(v.first.last()) { // or else the page says why it is the same for everybody
+		reason = cmp.Or(v.first.markup.said, reason)
+	}
 	what += since(reason)
 	if v.word.ours && !shared(v.first.last()) {
 		what += ", although the token endpoint knows the visitor"
@@ -452,7 +455,7 @@ func (c *checker) copies(v *visit) {
 		} else if line := cmp.Or(fromCache(v.second.header), fromCache(v.first.header)); line != "" {
 			add("a page that is one visitor's came out of a cache ("+line+")", pass)
 		}
-		c.group(name, problems, "two pages, both from the application; nobody is given them afterwards")
+		c.group(name, problems, "each page came from the application itself, and nobody is given it afterwards")
 	case !shared(p) || !here:
 		c.leave("there is no page part that nobody and the visitor could have in common", name)
 	default:

@@ -461,6 +461,8 @@ func TestVisitorMistakes(t *testing.T) {
 		})}, []string{
 			"identity as visitor: the page says that it is the same for everybody, and holds an identity",
 			"caching as visitor: it holds what is one visitor's, and caches may keep it: Cache-Control: public, max-age=60"}},
+		"public, handler outside of the authentication": {shop{misplaced: true, handler: cacheControl("public, max-age=60"), silent: true, config: debug}, []string{
+			"token endpoint as visitor: POST /hubspot-visitor/token knows nobody (204), since identify says that nobody is signed in"}},
 		"no endpoint, on a click": {shop{snippet: onClick, options: []middleware.Option{middleware.WithTokenPath("")}}, []string{
 			"token endpoint: there is none, and the page is the same for everybody"}},
 	} {
@@ -510,7 +512,7 @@ func TestVisitorChoices(t *testing.T) {
 			"✓ identity as visitor: -email's, with a token in the page, good for 12h0m0s",
 			"✓ marker as visitor: the cookie hubspot_visitor_12345678 is the visitor's",
 			"✓ caching as visitor: Cache-Control: private, no-store; Vary: Cookie",
-			"✓ copies as visitor: two pages, both from the application",
+			"✓ copies as visitor: each page came from the application itself",
 			"✓ chat as visitor: HubSpot has one for the page's visitor",
 		}},
 		"other letters": {shop{visitor: hubspot.Visitor{Email: "You@Example.com", EmailVerified: true}}, []string{"✓ identity as visitor: -email's"}},
