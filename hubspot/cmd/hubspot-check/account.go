@@ -331,16 +331,30 @@ func (c *checker) clock(token hubspot.Token, h http.Header) {
 
 // issuedAt is when a token was issued, where it is a JWT that says so.
 func issuedAt(token string) (issued time.Time, ok bool) {
+	issued, _ = times(token)
+	return issued, !issued.IsZero()
+}
+
+// times are when a token was issued and when it expires; zero where it is no JWT
+// that says so.
+func times(token string) (issued, expires time.Time) {
 	split := strings.Split(token, ".")
 	if len(split) != 3 {
-		return issued, false
+		return issued, expires
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(split[1])
 	var said struct {
 		IssuedAt float64 `json:"iat"`
+		Expires  float64 `json:"exp"`
 	}
-	if err != nil || json.Unmarshal(payload, &said) != nil || said.IssuedAt <= 0 {
-		return issued, false
+	if err != nil || json.Unmarshal(payload, &said) != nil {
+		return issued, expires
 	}
-	return time.Unix(int64(said.IssuedAt), 0), true
+	if said.IssuedAt > 0 {
+		issued = time.Unix(int64(said.IssuedAt), 0)
+	}
+	if said.Expires > 0 {
+		expires = time.Unix(int64(said.Expires), 0)
+	}
+	return issued, expires
 }

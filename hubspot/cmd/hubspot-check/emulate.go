@@ -20,13 +20,14 @@ import (
 
 // site is HubSpot and a page with the chat, both in this process.
 type site struct {
-	env  func() (hubspot.Config, error)
-	page string
-	ends []func()
+	env    func() (hubspot.Config, error)
+	page   string
+	cookie string // of who is signed in there
+	ends   []func()
 }
 
-// emulate starts both on loopback ports.
-func emulate() (s *site, err error) {
+// emulate starts both on loopback ports. Who has the page's cookie is visitor.
+func emulate(visitor hubspot.Visitor) (s *site, err error) {
 	s = &site{}
 	defer func() {
 		if err != nil {
@@ -45,7 +46,14 @@ func emulate() (s *site, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.page, err = s.serve(app)
+	session := rand.Text()
+	s.cookie = "session=" + session
+	s.page, err = s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cookie, err := r.Cookie("session"); err == nil && cookie.Value == session {
+			r = r.WithContext(middleware.WithVisitor(r.Context(), visitor))
+		}
+		app.ServeHTTP(w, r)
+	}))
 	return s, err
 }
 
@@ -81,7 +89,8 @@ var samplePage = template.Must(template.New("").Parse(`<!doctype html>
 
 type nonceKey struct{}
 
-// sample is an application with a strict policy, where nobody is signed in.
+// sample is an application with a strict policy. Who is signed in there, the
+// request's context says.
 func sample(cfg hubspot.Config, options ...snippet.Option) (http.Handler, error) {
 	client, err := hubspot.NewClient(cfg)
 	if err != nil {

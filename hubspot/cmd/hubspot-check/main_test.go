@@ -21,6 +21,11 @@ func TestMain(m *testing.M) {
 
 const email = "you@example.com"
 
+// sessionCookie is the cookie of who is signed in as email.
+const sessionCookie = "session=" + session
+
+const session = "5d1f7c0e9ab34826"
+
 // printed is what a run gave.
 type printed struct {
 	code     int
@@ -37,9 +42,9 @@ func check(t *testing.T, cfg hubspot.Config, args ...string) printed {
 func start(t *testing.T, env func() (hubspot.Config, error), args ...string) printed {
 	t.Helper()
 	var out, err bytes.Buffer
-	code := run(t.Context(), args, env, &out, &err)
+	code := run(t.Context(), args, env, strings.NewReader(sessionCookie+"\n"), &out, &err)
 	p := printed{code, out.String(), err.String()}
-	for _, secret := range []string{hubspottest.AccessToken.Reveal(), email, "eyJ", "ada@example.com"} {
+	for _, secret := range []string{hubspottest.AccessToken.Reveal(), email, "eyJ", "ada@example.com", session} {
 		if strings.Contains(p.out+p.err, secret) {
 			t.Errorf("%q is printed:\n%s%s", secret, p.out, p.err)
 		}

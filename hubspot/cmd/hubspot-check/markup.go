@@ -38,6 +38,7 @@ type markup struct {
 	said     string   // the library's comment: why nobody is identified
 	asText   bool     // the page part stands in the page as text, for people to read
 	inRemark bool     // or within a comment, or noscript
+	text     []byte   // that people read
 	broken   error    // why there is nothing above
 }
 
@@ -62,6 +63,11 @@ func (m *markup) walk(n *html.Node, inert string) {
 		}
 		m.inRemark = m.inRemark || strings.Contains(n.Data, marker+"=")
 	case html.TextNode:
+		if n.Parent.Data != "script" && n.Parent.Data != "style" {
+			for word := range strings.FieldsSeq(n.Data) {
+				m.text = append(append(m.text, word...), ' ')
+			}
+		}
 		if strings.Contains(n.Data, marker+"=") {
 			switch n.Parent.Data {
 			case "noscript":

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
@@ -22,48 +23,82 @@ var inPage = []string{"page part", "visitor on the page", "page's loader", "page
 // in.
 var navigation = http.Header{"Accept": {"text/html,application/xhtml+xml"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Site": {"none"}}
 
-// page looks at a page of the application. It returns the address where the page
-// is; nil without a page.
-func (c *checker) page(ctx context.Context, address string) *url.URL {
-	d, err := fetch(ctx, http.MethodGet, address, navigation)
-	var p problem
-	switch {
-	case err != nil:
-		p = problem{"it cannot be opened: " + err.Error(), "correct -page, or start the application"}
-	case d.status != http.StatusOK:
-		p = problem{fmt.Sprintf("it answers %d", d.status), "name a page that is there for somebody who is not signed in"}
-	case !d.isHTML():
-		p = problem{"it is no HTML but " + cmp.Or(d.kind(), "of no type"), "name a page, and let it have Content-Type: text/html"}
+// view is a page as somebody was given it.
+type view struct {
+	document
+	err    error // why there is none
+	markup markup
+	parts  []part
+}
+
+func open(ctx context.Context, who browser, address string) (v view) {
+	if v.document, v.err = who.fetch(ctx, http.MethodGet, address, navigation); v.err == nil && v.isHTML() {
+		v.markup = parseMarkup(v.body)
+		v.parts = v.markup.parts()
 	}
-	if p != (problem{}) {
+	return v
+}
+
+// last is the page part that decides in the browser, too.
+func (v view) last() part {
+	if len(v.parts) == 0 {
+		return part{}
+	}
+	return v.parts[len(v.parts)-1]
+}
+
+// missing is what it means that there is no page; mend is what to do about its
+// status.
+func (v view) missing(mend string) problem {
+	switch {
+	case v.err != nil:
+		return problem{"it cannot be opened: " + v.err.Error(), "correct -page, or start the application"}
+	case v.status != http.StatusOK:
+		return problem{fmt.Sprintf("it answers %d", v.status), mend}
+	case !v.isHTML():
+		return problem{"it is no HTML but " + cmp.Or(v.kind(), "of no type"), "name a page, and let it have Content-Type: text/html"}
+	}
+	return problem{}
+}
+
+// opened says how and where a page was found.
+func (v view) opened(how, address string) string {
+	if asked, err := url.Parse(address); err == nil && plain(asked) != plain(v.url) {
+		return "opened " + how + ", and redirected to " + plain(v.url)
+	}
+	return fmt.Sprintf("opened %s, %d bytes", how, len(v.body))
+}
+
+// page looks at a page of the application as nobody is given it. It returns the
+// address where the page is; nil without a page.
+func (c *checker) page(ctx context.Context, v view, address string) *url.URL {
+	mend := "name a page that is there for somebody who is not signed in"
+	if c.header == "" {
+		mend += ", or give the cookies of somebody who is by -cookie-file"
+	}
+	if p := v.missing(mend); p != (problem{}) {
 		c.fail("page", p)
 		c.leave("page", inPage...)
 		return nil
 	}
-	if asked, err := url.Parse(address); err == nil && plain(asked) != plain(d.url) {
-		c.pass("page", "opened as nobody, and redirected to %s", plain(d.url))
-	} else {
-		c.pass("page", "opened as nobody, %d bytes", len(d.body))
-	}
-	m := parseMarkup(d.body)
-	parts := m.parts()
-	c.group("secrets in the page", c.leaks(d), "no access token is in it")
-	if len(parts) == 0 {
-		c.fail("page part", noPart(m))
+	c.pass("page", "%s", v.opened("as nobody", address))
+	c.group("secrets in the page", c.leaks(v.document), "no access token is in it")
+	if len(v.parts) == 0 {
+		c.fail("page part", noPart(v.markup))
 		c.leave("page part", slices.DeleteFunc(slices.Clone(inPage), func(name string) bool {
 			return name == "page part" || name == "secrets in the page"
 		})...)
-		return d.url
+		return v.url
 	}
-	last := parts[len(parts)-1] // it decides in the browser, too
-	c.group("page part", c.partProblems(ctx, m, last, d), "portal %s, settings and script in their order", last.portal)
-	c.group("visitor on the page", visitorProblems(m, last), "%s", claimWords(last))
-	loaders := c.loaders(m, last, d.url)
-	c.group("page's loader", c.loaderProblems(m, last, d.url, loaders), "%s", loaderWords(last, loaders))
-	c.group("page's own settings", settingsProblems(m, last), "nothing of it is in the chat's way")
-	c.group("caching", cacheProblems(last, d), "%s", cacheWords(d))
-	c.group("policy", c.policyProblems(ctx, m, last, d), "%s", policyWords(m, d))
-	c.endpoint(ctx, last, d.url)
+	m, p, d := v.markup, v.last(), v.document
+	c.group("page part", c.partProblems(ctx, m, p, d), "portal %s, settings and script in their order", p.portal)
+	c.group("visitor on the page", visitorProblems(m, p), "%s", claimWords(p))
+	loaders := c.loaders(m, p, d.url)
+	c.group("page's loader", c.loaderProblems(ctx, m, p, d.url, loaders), "%s", loaderWords(p, loaders))
+	c.group("page's own settings", settingsProblems(m, p), "nothing of it is in the chat's way")
+	c.group("caching", cacheProblems(p, d), "%s", cacheWords(d))
+	c.group("policy", c.policyProblems(ctx, browser{}, m, p, d), "%s", policyWords(m, d))
+	c.endpoint(ctx, p, d.url)
 	return d.url
 }
 
@@ -144,16 +179,21 @@ func claimWords(p part) string {
 func visitorProblems(m markup, p part) (problems []problem) {
 	switch {
 	case p.claim == claimNever:
-		why := ""
-		if m.said != "" {
-			why = " (" + m.said + ")"
-		}
-		problems = append(problems, problem{"this page never identifies anybody" + why, "if WithSkip is meant to exclude it, nothing; otherwise put chat.Handler around it, and give snippet.HTML the request's own context"})
+		problems = append(problems, never(m))
 	case len(p.claim) > 1 || p.token != "" || p.email != "":
 		problems = append(problems, problem{"it identifies a visitor, although it was asked for without any cookie: everybody who opens it is that visitor",
 			"let the function identify ask the session and nothing else, and see that no cache outside of chat.Handler keeps pages"})
 	}
 	return problems
+}
+
+// never is what it means that a page's claim is never.
+func never(m markup) problem {
+	why := ""
+	if m.said != "" {
+		why = " (" + m.said + ")"
+	}
+	return problem{"this page never identifies anybody" + why, "if WithSkip is meant to exclude it, nothing; otherwise put chat.Handler around it, and give snippet.HTML the request's own context"}
 }
 
 // isLoader reports whether u is HubSpot's loader, on HubSpot's own hosts or where
@@ -200,7 +240,42 @@ func loaderWords(p part, loaders []loaderTag) string {
 	return "one, of this portal"
 }
 
-func (c *checker) loaderProblems(m markup, p part, page *url.URL, loaders []loaderTag) (problems []problem) {
+// maxScripts is how many scripts of a page are looked into.
+const maxScripts = 20
+
+var (
+	bringsLoader = regexp.MustCompile(`hs-scripts\.com|hs-script-loader`)
+	tagManager   = regexp.MustCompile(`\bGTM-[A-Z0-9]+\b`)
+)
+
+// scripts are where the files of the page's other scripts are, and what Google's
+// tag manager adds.
+func scripts(m markup, p part, page *url.URL) (all []string) {
+	for _, s := range m.others(p) {
+		if s.has(marker) {
+			continue // another page part
+		}
+		if u, err := page.Parse(s.attributes["src"]); err == nil && s.has("src") {
+			all = append(all, u.String())
+		} else if id := tagManager.FindString(s.text); id != "" && strings.Contains(s.text, "googletagmanager.com/gtm.js") {
+			all = append(all, "https://www.googletagmanager.com/gtm.js?id="+id)
+		}
+	}
+	return all[:min(len(all), maxScripts)]
+}
+
+// brought reports whether another script of the page brings HubSpot's loader, as
+// it has to with snippet.WithoutLoader: the page part of that looks the same as one
+// whose loader was taken away.
+func (c *checker) brought(ctx context.Context, m markup, p part, page *url.URL) bool {
+	return slices.ContainsFunc(scripts(m, p, page), func(address string) bool {
+		d, err := fetch(ctx, http.MethodGet, address, http.Header{"Sec-Fetch-Dest": {"script"}})
+		return err == nil && d.isScript() && bringsLoader.Match(d.body)
+	})
+}
+
+// loaderProblems is what is wrong with how HubSpot's loader comes.
+func (c *checker) loaderProblems(ctx context.Context, m markup, p part, page *url.URL, loaders []loaderTag) (problems []problem) {
 	add := func(what, mend string) { problems = append(problems, problem{what, mend}) }
 	second := "leave only the page part's: take the tracking code (in HubSpot, Settings > Tracking & Analytics > Tracking code) out of the layout, and HubSpot out of plugins and tag managers on these pages"
 	inline := slices.ContainsFunc(m.others(p), func(s script) bool {
@@ -210,8 +285,10 @@ func (c *checker) loaderProblems(m markup, p part, page *url.URL, loaders []load
 		add("an inline script adds HubSpot's loader a second time", second)
 	}
 	if len(loaders) == 0 {
-		if p.load == "" && !inline { // or else the script was told that somebody else adds it
-			add("HubSpot's loader is not in the page, though the page part is", "look for what takes foreign scripts out of pages: an optimiser, a consent tool, a content filter; with snippet.WithoutLoader nothing, if the tag manager brings it")
+		if p.load == "" && !inline && !c.brought(ctx, m, p, page) { // or else the script was told that somebody else adds it
+			add("HubSpot's loader is not in the page, though the page part is, and no script of the page is seen to bring it",
+				"without snippet.WithoutLoader, look for what takes foreign scripts out of pages: an optimiser, a consent tool, a content filter; with it, let the tag manager include "+plain(c.loaderURL())+
+					" on this page: in the browser's console hubspotVisitor.status.state then becomes ready, and if it does, all is well")
 		}
 		return problems
 	}
@@ -259,10 +336,9 @@ func cacheProblems(p part, d document) (problems []problem) {
 	add := func(what, mend string) { problems = append(problems, problem{what, mend}) }
 	const inside = "put chat.Handler outside of whatever sets caching headers, and let no proxy change them"
 	kept, name := mayKeep(d.header)
-	vary := strings.Join(d.header["Vary"], ", ")
 	private := isPrivate(d.header)
-	switch personal := p.token != "" || p.email != "" || len(p.claim) > 1; {
-	case personal && !private:
+	switch {
+	case personal(p) && !private:
 		words := "there is no Cache-Control: private, no-store"
 		if kept {
 			words = name
@@ -270,13 +346,18 @@ func cacheProblems(p part, d document) (problems []problem) {
 		add("it holds what is one visitor's, and caches may keep it: "+words, inside)
 	case p.claim == claimNobody && kept:
 		add("caches may give it to everybody ("+name+"), but it was made for somebody who is not signed in", inside+": the page is then made for anybody")
-	case p.claim == claimNobody && !private && !slices.ContainsFunc(strings.Split(vary, ","), func(one string) bool {
-		one = strings.TrimSpace(one)
-		return one == "*" || strings.EqualFold(one, "Cookie")
-	}):
+	case p.claim == claimNobody && !private && !varies(d.header):
 		add("Vary: Cookie is missing, so a cache gives this anonymous page to signed-in visitors", inside)
 	}
 	return problems
+}
+
+// varies reports whether caches have to keep a copy for each Cookie header.
+func varies(h http.Header) bool {
+	return slices.ContainsFunc(strings.Split(strings.Join(h["Vary"], ","), ","), func(one string) bool {
+		one = strings.TrimSpace(one)
+		return one == "*" || strings.EqualFold(one, "Cookie")
+	})
 }
 
 func cacheWords(d document) string {
@@ -352,7 +433,8 @@ func (c *checker) wanted() map[string][]string {
 	return map[string][]string{"script-src": origin, "connect-src": origin, "frame-src": origin, "style-src": origin}
 }
 
-func (c *checker) policyProblems(ctx context.Context, m markup, p part, d document) (problems []problem) {
+// policyProblems is what the policy of a page that who was given forbids.
+func (c *checker) policyProblems(ctx context.Context, who browser, m markup, p part, d document) (problems []problem) {
 	add := func(what, mend string) {
 		if one := (problem{what, mend}); !slices.Contains(problems, one) {
 			problems = append(problems, one)
@@ -384,12 +466,8 @@ func (c *checker) policyProblems(ctx context.Context, m markup, p part, d docume
 		}
 	}
 	if nonce && p.attributes["nonce"] != "" {
-		again, err := fetch(ctx, http.MethodGet, d.url.String(), navigation)
-		if err == nil {
-			m := parseMarkup(again.body)
-			if parts := m.parts(); len(parts) > 0 && parts[len(parts)-1].attributes["nonce"] == p.attributes["nonce"] {
-				add("two responses have the same nonce, which protects nobody", "make one for each response, and let no cache keep the page")
-			}
+		if again := open(ctx, who, d.url.String()); again.last().attributes["nonce"] == p.attributes["nonce"] {
+			add("two responses have the same nonce, which protects nobody", "make one for each response, and let no cache keep the page")
 		}
 	}
 	return problems
@@ -426,52 +504,108 @@ func (c *checker) hostAllowed(sources []string, src string, page *url.URL) bool 
 	return err == nil && len(lacking(sources, []string{u.Scheme + "://" + u.Host}, page)) == 0
 }
 
-// endpoint asks the token endpoint as the page's script would, for nobody.
+// word is what the token endpoint said.
+type word struct {
+	document
+	at      string // how it was asked
+	ours    bool   // it names somebody as chat.Handler does
+	email   string // never to be printed, nor the token
+	token   string
+	visitor string // the fingerprint
+}
+
+// nobody reports whether it knows who asks, and that it is nobody.
+func (w word) nobody() bool {
+	return w.status == http.StatusNoContent || w.status == http.StatusUnauthorized
+}
+
+// reason is why, where the application has HUBSPOT_DEBUG.
+func (w word) reason() string { return w.header.Get("Hubspot-Visitor-Reason") }
+
+// askEndpoint asks the token endpoint as the page's script would.
+func askEndpoint(ctx context.Context, who browser, p part, page *url.URL) (w word, err error) {
+	u := &url.URL{Scheme: page.Scheme, User: page.User, Host: page.Host, Path: p.endpoint}
+	origin := page.Scheme + "://" + page.Host
+	w.at = "POST " + p.endpoint
+	w.document, err = who.fetch(ctx, http.MethodPost, u.String(), http.Header{"Origin": {origin}, "Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"}})
+	var answer struct {
+		Email   string  `json:"email"`
+		Token   string  `json:"token"`
+		Visitor *string `json:"visitor"`
+	}
+	if w.status == http.StatusOK && json.Unmarshal(w.body, &answer) == nil && answer.Visitor != nil {
+		w.ours, w.email, w.token, w.visitor = true, answer.Email, answer.Token, *answer.Visitor
+	}
+	return w, err
+}
+
+// problem is what is wrong with an answer that neither names somebody nor says
+// nobody.
+func (w word) problem() problem {
+	at := w.at
+	switch d := w.document; {
+	case w.ours, w.nobody():
+		return problem{}
+	case d.status == http.StatusOK:
+		return problem{at + " is answered by somebody else, " + cmp.Or(d.kind(), "of no type"), "let the proxy or router pass it on to chat.Handler; where the path is another one outside, name that by middleware.WithTokenPath"}
+	case d.status >= 300 && d.status < 400:
+		return problem{fmt.Sprintf("%s is redirected (%d), as to a sign-in page", at, d.status), "exempt it from whatever wants a session: chat.Handler answers nobody with 204 itself"}
+	case d.status == http.StatusNotFound, d.status == http.StatusMethodNotAllowed:
+		return problem{fmt.Sprintf("%s does not reach chat.Handler (%d)", at, d.status), "put chat.Handler around the whole router, mount TokenHandler there, or name the path that the browser sees by middleware.WithTokenPath"}
+	case d.status == http.StatusForbidden, d.status == http.StatusBadRequest, d.status == 419, d.status == 422:
+		return problem{fmt.Sprintf("%s is refused (%d)", at, d.status), "exempt it from the CSRF middleware; where the proxy changes Host, name the public origin by middleware.WithTrustedOrigins"}
+	case d.status == http.StatusServiceUnavailable:
+		why := ""
+		if w.reason() != "" {
+			why = ": " + w.reason()
+		}
+		return problem{at + " has no token for now (503)" + why, "read the application's log: it says what HubSpot refused"}
+	}
+	return problem{fmt.Sprintf("%s answers %d", at, w.status), "look who answers it: chat.Handler would say 204 to nobody"}
+}
+
+// kept is what it means that an answer is not private.
+func (w word) kept() (problems []problem) {
+	if !isPrivate(w.header) {
+		problems = append(problems, problem{w.at + " may be kept by caches: its Cache-Control: private, no-store is gone", "let no proxy change the headers of that path, and let it pass uncached"})
+	}
+	return problems
+}
+
+// unanswered is what it means that there was no answer.
+func (w word) unanswered(err error) problem {
+	return problem{w.at + " is not answered: " + err.Error(), "let the proxy pass it on"}
+}
+
+// endpoint looks at what the token endpoint says to nobody.
 func (c *checker) endpoint(ctx context.Context, p part, page *url.URL) {
+	const name = "token endpoint"
 	if p.endpoint == "" {
-		switch p.claim {
-		case claimNever:
-			c.leave("the page never asks", "token endpoint")
-		case claimAnybody, claimAsk:
-			c.fail("token endpoint", problem{"there is none, and the page is the same for everybody: nobody is ever identified on it", "take WithTokenPath(\"\") out, or let the page be private"})
+		switch {
+		case p.claim == claimNever:
+			c.leave("the page never asks", name)
+		case c.cfg.Chat == hubspot.ChatAnonymous:
+			c.leave("HUBSPOT_CHAT is anonymous", name)
+		case shared(p):
+			c.fail(name, problem{"there is none, and the page is the same for everybody: nobody is ever identified on it", "take WithTokenPath(\"\") out, or let the page be private"})
 		default:
-			c.pass("token endpoint", "switched off: a page whose token is late stays anonymous")
+			c.pass(name, "switched off: a page whose token is late stays anonymous")
 		}
 		return
 	}
-	u := &url.URL{Scheme: page.Scheme, Host: page.Host, Path: p.endpoint}
-	origin := page.Scheme + "://" + page.Host
-	d, err := fetch(ctx, http.MethodPost, u.String(), http.Header{"Origin": {origin}, "Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"}})
-	const name = "token endpoint"
-	at := "POST " + p.endpoint
+	w, err := askEndpoint(ctx, browser{}, p, page)
 	if err != nil {
-		c.fail(name, problem{at + " is not answered: " + err.Error(), "let the proxy pass it on"})
+		c.fail(name, w.unanswered(err))
 		return
 	}
-	var word struct {
-		Visitor *string `json:"visitor"`
-	}
-	problems := []problem{}
-	add := func(what, mend string) { problems = append(problems, problem{what, mend}) }
-	switch {
-	case d.status == http.StatusNoContent, d.status == http.StatusUnauthorized:
-	case d.status == http.StatusOK && json.Unmarshal(d.body, &word) == nil && word.Visitor != nil:
-		add(at+" names a visitor, although it was asked without any cookie", "let the function identify ask the session and nothing else")
-	case d.status == http.StatusOK:
-		add(at+" is answered by somebody else, "+cmp.Or(d.kind(), "of no type"), "let the proxy or router pass it on to chat.Handler; where the path is another one outside, name that by middleware.WithTokenPath")
-	case d.status >= 300 && d.status < 400:
-		add(fmt.Sprintf("%s is redirected (%d), as to a sign-in page", at, d.status), "exempt it from whatever wants a session: chat.Handler answers nobody with 204 itself")
-	case d.status == http.StatusNotFound, d.status == http.StatusMethodNotAllowed:
-		add(fmt.Sprintf("%s does not reach chat.Handler (%d)", at, d.status), "put chat.Handler around the whole router, mount TokenHandler there, or name the path that the browser sees by middleware.WithTokenPath")
-	case d.status == http.StatusForbidden, d.status == http.StatusBadRequest, d.status == 419, d.status == 422:
-		add(fmt.Sprintf("%s is refused (%d)", at, d.status), "exempt it from the CSRF middleware; where the proxy changes Host, name the public origin by middleware.WithTrustedOrigins")
-	case d.status == http.StatusServiceUnavailable:
-		add(at+" has no token for now (503)", "read the application's log: it says what HubSpot refused")
+	var problems []problem
+	switch p := w.problem(); {
+	case p != (problem{}):
+		problems = append(problems, p)
+	case w.ours:
+		problems = append(problems, problem{w.at + " names a visitor, although it was asked without any cookie", "let the function identify ask the session and nothing else"})
 	default:
-		add(fmt.Sprintf("%s answers %d", at, d.status), "look who answers it: chat.Handler would say 204 to nobody")
+		problems = w.kept()
 	}
-	if len(problems) == 0 && !isPrivate(d.header) {
-		add(at+" may be kept by caches: its Cache-Control: private, no-store is gone", "let no proxy change the headers of that path, and let it pass uncached")
-	}
-	c.group(name, problems, "%s answers nobody with %d, uncached", at, d.status)
+	c.group(name, problems, "%s answers nobody with %d, uncached", w.at, w.status)
 }

@@ -402,7 +402,7 @@ func TestPolicyOfHubSpot(t *testing.T) {
 				return body
 			}}
 			c := &checker{report: &report{out: io.Discard}, cfg: cfg}
-			c.page(context.Background(), app.serve(t, cfg))
+			c.look(context.Background(), app.serve(t, cfg))
 			var got []string
 			for _, one := range c.results {
 				if one.Status == failed {

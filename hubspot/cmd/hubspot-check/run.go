@@ -24,15 +24,17 @@ type checker struct {
 	*report
 	cfg      hubspot.Config
 	visitor  hubspot.Visitor
+	header   string    // the Cookie header of a signed-in visitor; "" for none
 	progress io.Writer // for a person at a terminal; io.Discard otherwise
 }
 
 // run is the program: args without its name, env gives the configuration.
-func run(ctx context.Context, args []string, env func() (hubspot.Config, error), stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, env func() (hubspot.Config, error), stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("hubspot-check", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	email := flags.String("email", "", "the `address` to make a token for: one of your own")
 	page := flags.String("page", "", "the `url` of a page to look at")
+	file := flags.String("cookie-file", "", "look at the page as the signed-in visitor, too, whose Cookie header is in this `file`; - for standard input")
 	asJSON := flags.Bool("json", false, "print one JSON document")
 	emulated := flags.Bool("emulate", false, "check against an emulated HubSpot and a page of its own")
 	switch err := flags.Parse(args); {
@@ -45,22 +47,30 @@ func run(ctx context.Context, args []string, env func() (hubspot.Config, error),
 	if *emulated && *email == "" {
 		visitor.Email = "ada@example.com"
 	}
-	if err := misused(flags, visitor, *page, *emulated); err != nil {
+	err, header := misused(flags, visitor, *page, *emulated), ""
+	if *file != "" && err == nil {
+		if *page == "" {
+			err = errors.New("-cookie-file is for -page: which page shall the visitor open?")
+		} else {
+			header, err = readCookies(*file, stdin)
+		}
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "hubspot-check:", err)
 		flags.Usage()
 		return exitUsage
 	}
 
 	if *emulated {
-		site, err := emulate()
+		site, err := emulate(visitor)
 		if err != nil {
 			fmt.Fprintln(stderr, "hubspot-check:", err)
 			return exitFailed
 		}
 		defer site.stop()
-		env, *page = site.env, site.page
+		env, *page, header = site.env, site.page, site.cookie
 	}
-	c := &checker{report: &report{out: stdout, json: *asJSON}, visitor: visitor, progress: io.Discard}
+	c := &checker{report: &report{out: stdout, json: *asJSON}, visitor: visitor, header: header, progress: io.Discard}
 	if terminal(stderr) && !*asJSON {
 		c.progress = stderr
 	}
@@ -108,8 +118,11 @@ func (c *checker) all(ctx context.Context, env func() (hubspot.Config, error), p
 		c.leave("-page names none", "page", "chat")
 		return
 	}
-	where := c.page(ctx, page)
-	c.chat(ctx, token, loader, where)
+	where, v := c.look(ctx, page)
+	c.chat(ctx, "chat", "the visitor of -email", token.Email(), token.Reveal(), loader, where)
+	if v != nil && v.token != "" {
+		c.chat(ctx, "chat as visitor", "the page's visitor, with the page's token,", v.email, v.token, loader, v.first.url)
+	}
 }
 
 // terminal reports whether somebody looks at w.

@@ -25,9 +25,16 @@ type document struct {
 	body   []byte
 }
 
-// fetch asks as a browser does, without any cookie. Redirects are followed for
-// GET only.
+// fetch asks as the browser of somebody without any cookie does.
 func fetch(ctx context.Context, method, address string, header http.Header) (document, error) {
+	return browser{}.fetch(ctx, method, address, header)
+}
+
+// browser is whose browser asks: nobody's, or a visitor's with cookies.
+type browser struct{ *cookies }
+
+// fetch asks as a browser does. Redirects are followed for GET only.
+func (b browser) fetch(ctx context.Context, method, address string, header http.Header) (document, error) {
 	ctx, cancel := context.WithTimeout(ctx, webLimit)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, address, nil)
@@ -38,12 +45,16 @@ func fetch(ctx context.Context, method, address string, header http.Header) (doc
 	r.Header.Set("User-Agent", "Mozilla/5.0 (compatible; hubspot-check)")
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+	client := &http.Client{Transport: transport}
+	if b.cookies != nil {
+		client.Transport = withCookies{b.cookies, transport}
+	}
+	client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
 		if method != http.MethodGet || len(via) >= 10 {
 			return http.ErrUseLastResponse
 		}
 		return nil
-	}}
+	}
 	res, err := client.Do(r)
 	if err != nil {
 		return document{}, errors.New(reachWords(err))

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/credential"
 )
 
@@ -63,24 +62,24 @@ func (c *checker) loader(ctx context.Context) bool {
 	return true
 }
 
-// chat asks the widget's backend as the widget on the page would, for the
-// visitor of -email: whether there is a chat on that page at all is decided
-// there.
-func (c *checker) chat(ctx context.Context, token hubspot.Token, loader bool, where *url.URL) {
+// chat asks the widget's backend as the widget on the page would, for whom email
+// and token are, or else for nobody: whether there is a chat on that page at all is
+// decided there.
+func (c *checker) chat(ctx context.Context, name, who, email, token string, loader bool, where *url.URL) {
 	switch {
 	case !loader:
-		c.leave("loader", "chat")
+		c.leave("loader", name)
 		return
 	case where == nil:
-		c.leave("page", "chat")
+		c.leave("page", name)
 		return
 	}
 	ask := url.Values{"portalId": {c.cfg.PortalID}, "messagesUtk": {strings.Repeat("0", 31) + "1"}}
-	who := "an anonymous visitor"
-	if token.Reveal() != "" {
-		who = "the visitor of -email"
-		ask.Set("email", token.Email())
-		ask.Set("identificationToken", token.Reveal())
+	if token == "" {
+		who = "an anonymous visitor"
+	} else {
+		ask.Set("email", email)
+		ask.Set("identificationToken", token)
 	}
 	d, err := fetch(ctx, http.MethodGet, c.backend()+"?"+ask.Encode(), http.Header{"X-Hubspot-Messages-Uri": {where.String()}})
 	var p problem
@@ -114,14 +113,14 @@ func (c *checker) chat(ctx context.Context, token hubspot.Token, loader bool, wh
 		}
 	}
 	if p != (problem{}) {
-		c.fail("chat", p)
+		c.fail(name, p)
 		return
 	}
 	when := "at once"
 	if delay := answer.Message.ClientTriggers.Delay; delay.Enabled {
 		when = fmt.Sprintf("after %d s, as its chatflow says", delay.Seconds)
 	}
-	c.pass("chat", "HubSpot has one for %s on this page, shown %s", who, when)
+	c.pass(name, "HubSpot has one for %s on this page, shown %s", who, when)
 }
 
 // backend is where the widget asks: on HubSpot's own host of the region, or where
