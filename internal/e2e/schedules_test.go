@@ -219,6 +219,7 @@ var schedules = []struct{ name, schedule string }{
 	{"the page resets while another visitor's load is pending", `{"start":{"session":"A","backend":"slow"},"events":[{"after":200,"do":"sign","who":"B","tab":"other"},{"after":0,"do":"own","call":"clear"}]}`},
 	{"the page resets while another visitor's chat is delayed", `{"start":{"session":"A","displayAfter":12},"events":[{"after":200,"do":"sign","who":"nobody","tab":"other"},{"after":0,"do":"own","call":"clear"}]}`},
 	{"the page resets right after two loads", `{"start":{"session":"B","sample":"after"},"events":[{"after":210,"do":"sign","who":"nobody","then":"nothing","takes":0},{"after":0,"do":"own","call":"clear"}]}`},
+	{"signed out by a script, and another in", `{"start":{"session":"A"},"events":[{"after":3000,"do":"sign","who":"nobody","then":"signOut","takes":0},{"after":3000,"do":"sign","who":"B","then":"refresh","takes":0}]}`},
 	{"there and back in another tab", `{"start":{},"events":[{"after":0,"do":"sign","who":"A","then":"refresh","takes":0},{"after":100,"do":"sign","who":"nobody","tab":"other"},{"after":100,"do":"sign","who":"A","tab":"other"}]}`},
 	{"the page loads while the visitor is unknown", `{"start":{"loader":6000},"events":[{"after":0,"do":"sign","who":"A","tab":"other"},{"after":0,"do":"visit","how":"swap","page":"fresh","url":"/0","takes":0},{"after":1310,"do":"endpoint","as":"late"},{"after":1800,"do":"sign","who":"B","then":"refresh","takes":0},{"after":2950,"do":"own","call":"load"}]}`},
 	{"a load that does nothing", `{"start":{"sample":"after"},"events":[{"after":0,"do":"sign","who":"A","then":"swap","takes":0},{"after":200,"do":"back"}]}`},
@@ -295,6 +296,7 @@ var damages = []struct{ name, rule, instead string }{
 	{"an answer older than the marker counts", `if (visitor == seen) asked = 1;`, `asked = 1;`},
 	{"anything is an answer", `/204|401/.test(r.status) && { visitor: NOBODY }`, `{ visitor: NOBODY }`},
 	{"an endpoint that never answers is waited for", `setTimeout(settle, 5e3)`, `setTimeout(() => {}, 5e3)`},
+	{"after a sign-out nothing is asked any more", `asking = headers = undefined;`, `asking = headers = 0;`},
 	{"any answer is a visit", `ask(step);`, `ask(visit);`},
 	{"a page part keeps the answer before it", `    answer = UNKNOWN;
     if (token)`, `    if (token)`},

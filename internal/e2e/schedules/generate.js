@@ -27,7 +27,7 @@ export function generate(seed) {
   const events = {
     visit: [8, () => ({ how: one("swap", "swap", "swap", "fragment", "morph", "document"), page: page(), url: one("/0", "/1", "/2"), preview: chance(0.3), takes: ms(1000) })],
     back: [2, () => ({})],
-    sign: [7, () => ({ who: visitor(), ...(chance(0.3) ? { tab: "other" } : { then: one("swap", "swap", "document", "refresh", "nothing"), takes: ms(1500) }) })],
+    sign: [7, () => ({ who: visitor(), ...(chance(0.3) ? { tab: "other" } : { then: one("swap", "swap", "document", "refresh", "signOut", "nothing"), takes: ms(1500) }) })],
     expire: [1, () => (chance(0.5) ? { then: "401" } : {})],
     look: [3, () => ({ as: one("visibility", "pageshow", "focus") })],
     endpoint: [1.5, () => ({ as: one("ok", "ok", ...Object.keys(ENDPOINT)) })],

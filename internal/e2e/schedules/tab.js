@@ -285,6 +285,7 @@ function replaceNetwork(made, define) {
     });
   };
   win.fetch = (address, { method = "GET", headers = {} } = {}) => new win.Promise((resolve, reject) => {
+    new win.Headers(headers); // throws where a browser refuses
     send(method, address, headers, (status, body) => {
       if (status) resolve({ status, ok: status < 300, headers: new win.Headers(), text: async () => body, json: async () => JSON.parse(body) });
       else reject(new win.TypeError("Failed to fetch"));

@@ -146,6 +146,11 @@ export class World {
         this.rules.refreshed();
         win.hubspotVisitor.refresh();
       }),
+      signOut: () => this.#call("signOut()", (win) => {
+        if (!win.hubspotVisitor) return;
+        win.hubspotVisitor.signOut();
+        this.rules.noticed("signOut");
+      }),
       open: () => this.#call("open()", (win) => {
         if (!win.hubspotVisitor) return;
         this.rules.demanded();
@@ -215,6 +220,7 @@ export class World {
     this.#setMarker(who);
     if (tab === "other") return;
     if (then === "refresh") this.#do({ do: "refresh" });
+    if (then === "signOut") this.#do({ do: who === NOBODY ? "signOut" : "refresh" });
     if (then === "swap" || then === "document") {
       this.#visit({ how: then, page: "fresh", url: "/" + who, takes });
       if (changes) this.rules.pageExpected(who);
