@@ -565,7 +565,7 @@ const page = {
   }),
   signOut: safely(() => {
     d.cookie = cookie() + ";path=/;max-age=0";
-    asking = headers = 0;
+    asking = headers = undefined; // fetch takes no 0 for headers
     who();
     asked = 1;
     answer = NOBODY;
