@@ -5,8 +5,11 @@ go 1.26.0
 
 replace github.com/seed84b9cbbc/hubspot-visitor => ../..
 
+replace github.com/seed84b9cbbc/hubspot-visitor/hubspot/redisstore => ../../hubspot/redisstore
+
 require (
 	github.com/a-h/templ v0.3.1100
+	github.com/alexedwards/scs/goredisstore v0.0.0-20250212122300-421ef1d8611c
 	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/chromedp/cdproto v0.159.2
 	github.com/chromedp/chromedp v0.23.0
@@ -21,7 +24,9 @@ require (
 	github.com/gorilla/sessions v1.4.0
 	github.com/labstack/echo/v5 v5.4.4
 	github.com/prometheus/client_golang v1.25.0
-	github.com/seed84b9cbbc/hubspot-visitor v0.0.0-00010101000000-000000000000
+	github.com/redis/go-redis/v9 v9.23.0
+	github.com/seed84b9cbbc/hubspot-visitor v0.0.0
+	github.com/seed84b9cbbc/hubspot-visitor/hubspot/redisstore v0.0.0-00010101000000-000000000000
 	github.com/unrolled/secure v1.18.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0
 	go.opentelemetry.io/otel v1.47.0
@@ -87,6 +92,7 @@ require (
 	go.mongodb.org/mongo-driver/v2 v2.5.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/arch v0.22.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
