@@ -13,7 +13,7 @@ run:
 # Every module's tests, in about two minutes. Tests that need Chromium, npm, Redis,
 # nginx, Varnish or Squid say so when they are skipped for want of it; with CI=true
 # that is a failure.
-test: internal/e2e/node_modules
+test: internal/e2e/node_modules examples/frameworks/node_modules
 	$(GO) test -race -shuffle=on -timeout=5m ./...
 	cd hubspot/redisstore && $(GO) test -race -shuffle=on -timeout=5m ./...
 	cd examples/frameworks && $(GO) test -race -shuffle=on -timeout=5m ./...
@@ -27,10 +27,10 @@ proof: internal/e2e/node_modules
 	cd internal/e2e && PROOF=1 $(GO) test -timeout=20m -run 'Schedules|Damage|Weight|RunTime|WidgetFacts' ./...
 	$(MAKE) fuzz
 
-internal/e2e/node_modules: internal/e2e/package-lock.json
-	@if command -v npm >/dev/null; then cd internal/e2e && npm ci --silent && touch node_modules; \
+internal/e2e/node_modules examples/frameworks/node_modules: %/node_modules: %/package-lock.json
+	@if command -v npm >/dev/null; then cd $* && npm ci --silent && touch node_modules; \
 	elif [ "$$CI" = true ]; then echo "npm is missing, and required with CI=true"; exit 1; \
-	else echo "SKIPPED: the browser tests with Turbo and htmx, since there is no npm (Debian: apt-get install npm)"; fi
+	else echo "SKIPPED: what $* tests with Turbo, htmx and React, since there is no npm (Debian: apt-get install npm)"; fi
 
 fuzz:
 	$(GO) test -run '^$$' -fuzz FuzzHTML -fuzztime 60s -fuzzminimizetime 20x ./snippet

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -25,8 +26,18 @@ func HubSpot(t *testing.T) *hubspottest.Server {
 	t.Setenv("HUBSPOT_ACCESS_TOKEN", "pat-na1-00000000-0000-4000-8000-00000000e57a") // the emulator's
 	t.Setenv("HUBSPOT_PORTAL_ID", "12345678")
 	t.Setenv("HUBSPOT_API_URL", hubspot.URL)
+	t.Setenv("HUBSPOT_LOADER_URL", hubspot.URL)
 	t.Setenv("HUBSPOT_RENDER_BUDGET", "1m") // tests are no race against the clock
 	return hubspot
+}
+
+// Missing skips the test for want of what; with CI=true it fails it.
+func Missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s (required with CI=true)", what)
+	}
+	t.Skip("SKIPPED: " + what)
 }
 
 // Browser is one person's.
@@ -47,6 +58,9 @@ func Open(t *testing.T, site string) *Browser {
 	t.Cleanup(transport.CloseIdleConnections)
 	return &Browser{t, site, &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second}}
 }
+
+// At is the same browser, with its cookies, at another port of this machine.
+func (b *Browser) At(site string) *Browser { return &Browser{b.t, site, b.client} }
 
 // Page is what a browser got.
 type Page struct {
