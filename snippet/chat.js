@@ -222,7 +222,7 @@ const talks = safely(() => {
 const open = () => {
   opening = 1;
   setTimeout(() => {
-    if (opening) fail("failed");
+    if (opening) fail(!refused && "failed");
   }, 2e4);
   demandNow();
 };
@@ -395,7 +395,10 @@ const answered = ({ name, startTime, responseStatus }) => {
   report();
   if (!(startTime >= refreshing)) return;
   refreshing = NaN;
-  if (/204|404/.test(responseStatus)) shell.widget.remove();
+  if (/204|404/.test(responseStatus)) {
+    shell.widget.remove();
+    refused = 1;
+  }
   step();
 };
 
@@ -591,7 +594,7 @@ const begin = safely(() => {
       shell.widget.remove();
       // The status is known a moment later, of a call that failed it may never be.
       setTimeout(() => {
-        backend = backend === null ? 0 : backend;
+        if (backend === null) backend = 0;
         report();
       }, 1e3);
     } else if (!d.querySelector(BOXES)) state = DELAYED;

@@ -220,6 +220,8 @@ var schedules = []struct{ name, schedule string }{
 	{"the page resets while another visitor's chat is delayed", `{"start":{"session":"A","displayAfter":12},"events":[{"after":200,"do":"sign","who":"nobody","tab":"other"},{"after":0,"do":"own","call":"clear"}]}`},
 	{"the page resets right after two loads", `{"start":{"session":"B","sample":"after"},"events":[{"after":210,"do":"sign","who":"nobody","then":"nothing","takes":0},{"after":0,"do":"own","call":"clear"}]}`},
 	{"signed out by a script, and another in", `{"start":{"session":"A"},"events":[{"after":3000,"do":"sign","who":"nobody","then":"signOut","takes":0},{"after":3000,"do":"sign","who":"B","then":"refresh","takes":0}]}`},
+	{"opened where HubSpot has no chat", `{"start":{"backend":"204"},"events":[{"after":0,"do":"open"}]}`},
+	{"a page without a chat after one with it", `{"start":{},"events":[{"after":3000,"do":"backend","as":"204"},{"after":0,"do":"visit","how":"swap","page":"fresh","url":"/1","takes":0}]}`},
 	{"there and back in another tab", `{"start":{},"events":[{"after":0,"do":"sign","who":"A","then":"refresh","takes":0},{"after":100,"do":"sign","who":"nobody","tab":"other"},{"after":100,"do":"sign","who":"A","tab":"other"}]}`},
 	{"the page loads while the visitor is unknown", `{"start":{"loader":6000},"events":[{"after":0,"do":"sign","who":"A","tab":"other"},{"after":0,"do":"visit","how":"swap","page":"fresh","url":"/0","takes":0},{"after":1310,"do":"endpoint","as":"late"},{"after":1800,"do":"sign","who":"B","then":"refresh","takes":0},{"after":2950,"do":"own","call":"load"}]}`},
 	{"a load that does nothing", `{"start":{"sample":"after"},"events":[{"after":0,"do":"sign","who":"A","then":"swap","takes":0},{"after":200,"do":"back"}]}`},
@@ -334,7 +336,10 @@ var damages = []struct{ name, rule, instead string }{
 	{"another shell has what the former had", `drained = loaded;`, ``},
 	{"another API object is the same", `if (hs && hs != shell) safely(adopt)(hs);`, `if (hs && !shell) adopt(hs);`},
 	{"what is left of a load stays", `widget.remove(); // of a load that never ends`, ``},
-	{"a refusal to refresh leaves the chat", `if (/204|404/.test(responseStatus)) shell.widget.remove();`, ``},
+	{"a refusal to refresh leaves the chat", `    shell.widget.remove();
+    refused = 1;`, `    refused = 1;`},
+	{"a refusal to refresh is no answer", `    shell.widget.remove();
+    refused = 1;`, `    shell.widget.remove();`},
 	{"a delay is not noticed", `else if (!d.querySelector(BOXES)) state = DELAYED;`, ``},
 	{"every page is told", `if (told != url && state != DELAYED && !stale) {`, `if (state != DELAYED && !stale) {`},
 	{"no page is told", `if (told != url && state != DELAYED && !stale) {`, `if (false) {`},

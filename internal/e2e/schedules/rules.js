@@ -219,10 +219,19 @@ export class Rules {
     else if (last.status === 200) {
       const [chat] = visible;
       if (!chat || !chat.loaded || !allowed.includes(chat.visitor)) this.breaks("end", `chat: ${seen}, and it is ${truth}`);
+      else this.#judgeStatus("ready", chat.visitor !== NOBODY);
     } else if (last.status === "hide" || last.status === 204 || last.status === 404) {
       // Unless an earlier question was answered later.
       const overtaken = this.#requests.some((r) => r !== last && r.answered > last.at);
       if (visible.length > 0 && !overtaken && !this.#midway) this.breaks("end", `chat: ${seen}, and there shall be none on ${last.url}`);
+      if (visible.length === 0 && !overtaken) this.#judgeStatus("none", false);
     }
+  }
+
+  // #judgeStatus: what the page's scripts are told.
+  #judgeStatus(state, identified) {
+    if (this.#midway) return;
+    const { status } = this.world.tab.window.hubspotVisitor;
+    if (status.state !== state || status.identified !== identified) this.breaks("status", `${JSON.stringify(status)}, and it is ${state}`);
   }
 }
