@@ -108,7 +108,7 @@ type tokenRequest struct {
 // after Config.Timeout, whichever comes first. A second token does not harm the
 // first, so the call may be repeated: [Tokens] does it where that may help.
 //
-// The error is a [*VisitorError], an [*APIError], or wraps ErrUnavailable; when
+// The error joins [*VisitorError]s, is an [*APIError], or wraps ErrUnavailable; when
 // ctx ended it is ctx's error, and without a credential what kept it away. It
 // never contains the credential or anything of the visitor. EmailVerified is the
 // caller's to look at: [Tokens] does.

@@ -41,7 +41,8 @@ type Config struct {
 	// PortalID is the number of the HubSpot account ("Hub ID"): digits.
 	PortalID string `env:"HUBSPOT_PORTAL_ID"`
 	// Region is where HubSpot hosts the account: na1, na2, na3, eu1 or ap1. Default
-	// is the one that a private app's access token names (pat-eu1-…), or else na1.
+	// is the one that a private app's access token names (pat-eu1-…; one in a file
+	// only for ConfigFromEnv), or else na1.
 	Region string `env:"HUBSPOT_REGION"`
 	// APIURL is HubSpot's API: https, or http to this machine's loopback.
 	// Default https://api.hubapi.com.
@@ -65,8 +66,8 @@ type Config struct {
 	Chat string `env:"HUBSPOT_CHAT"`
 	// StoreSecret keys what leaves the process: the records and key names in a
 	// shared [Store], and the fingerprint by which a browser notices a change of
-	// visitor. At least 32 characters, the same on every replica. Without a
-	// shared store it may be empty.
+	// visitor. At least 32 characters, the same on every replica. Without a shared
+	// store it may be empty: then the access token keys the fingerprint.
 	StoreSecret Secret `env:"HUBSPOT_STORE_SECRET"`
 	// Debug lets pages say in an HTML comment why their visitor is anonymous, and
 	// never who it is. For development: everybody can read it.
@@ -92,6 +93,9 @@ func ConfigFromEnv() (Config, error) {
 	}
 	cfg.Region = cmp.Or(cfg.Region, credential.Region(token))
 	errs = append(errs, cfg.problems()...)
+	if cfg.AccessTokenFile != "" {
+		errs.checkRegion(cfg.Region, token)
+	}
 	errs.check(cfg.PortalID != "" || cfg.Chat == ChatOff, "HUBSPOT_PORTAL_ID is missing")
 	errs.check(!cfg.AccessToken.IsZero() || cfg.AccessTokenFile != "" || !cfg.identifies(), "HUBSPOT_ACCESS_TOKEN (or HUBSPOT_ACCESS_TOKEN_FILE) is missing")
 	if err := errors.Join(errs...); err != nil {
@@ -150,13 +154,18 @@ func (p *problems) check(ok bool, problem string) {
 	}
 }
 
+// checkRegion: HubSpot refuses an access token at another region's API.
+func (p *problems) checkRegion(region, token string) {
+	of := cmp.Or(credential.Region(token), region)
+	p.check(of == region || !slices.Contains(credential.Regions, region), "HUBSPOT_REGION is "+region+", but the access token is of "+of)
+}
+
 func (c Config) problems() (errs problems) {
 	d := c.withDefaults()
 	if !c.AccessToken.IsZero() {
 		token, err := credential.Clean(c.AccessToken.Reveal())
 		errs.check(err == nil, fmt.Sprint("HUBSPOT_ACCESS_TOKEN ", err))
-		region := cmp.Or(credential.Region(token), d.Region)
-		errs.check(region == d.Region || !slices.Contains(credential.Regions, d.Region), "HUBSPOT_REGION is "+d.Region+", but the access token is of "+region)
+		errs.checkRegion(d.Region, token)
 	}
 	errs.check(c.AccessToken.IsZero() || c.AccessTokenFile == "", "HUBSPOT_ACCESS_TOKEN_FILE is set together with HUBSPOT_ACCESS_TOKEN: choose one")
 	errs.check(c.PortalID == "" || digits.MatchString(c.PortalID), "HUBSPOT_PORTAL_ID has to be digits only (the Hub ID)")
@@ -198,7 +207,7 @@ func plainURL(s string) *url.URL {
 // values, into ones that name variables and quote nothing.
 func envProblems(err error) (errs problems) {
 	all, _ := errors.AsType[env.AggregateError](err)
-	forms := map[reflect.Kind]string{reflect.Bool: "true or false", reflect.Int64: "a duration such as 300ms or 3s"}
+	forms := map[reflect.Kind]string{reflect.Bool: "true or false", reflect.Int64: "a duration such as 300ms or 3s", reflect.Struct: "the secret itself, not [redacted]"}
 	for _, err := range all.Errors {
 		if parse, ok := errors.AsType[env.ParseError](err); ok {
 			field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)

@@ -82,6 +82,7 @@ func TestConfigFromEnvProblems(t *testing.T) {
 		"region eu1":             {with(map[string]string{"HUBSPOT_REGION": "eu1", "HUBSPOT_ACCESS_TOKEN": "CI-of-oauth"}), nil},
 		"region na2":             {with(map[string]string{"HUBSPOT_REGION": "na2", "HUBSPOT_ACCESS_TOKEN": "CI-of-oauth"}), nil},
 		"region na3":             {with(map[string]string{"HUBSPOT_REGION": "na3", "HUBSPOT_ACCESS_TOKEN": "CI-of-oauth"}), nil},
+		"what a secret prints":   {with(map[string]string{"HUBSPOT_ACCESS_TOKEN": "[redacted]"}), []string{"HUBSPOT_ACCESS_TOKEN", "HUBSPOT_ACCESS_TOKEN"}},
 		"region ap1":             {with(map[string]string{"HUBSPOT_REGION": "ap1", "HUBSPOT_ACCESS_TOKEN": "CI-of-oauth"}), nil},
 		"region na1":             {with(map[string]string{"HUBSPOT_REGION": "na1"}), nil},
 		"unknown region":         {with(map[string]string{"HUBSPOT_REGION": "mars1"}), []string{"HUBSPOT_REGION"}},

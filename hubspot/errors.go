@@ -63,7 +63,7 @@ type APIError struct {
 	CorrelationID string        // what HubSpot's support asks for
 	Policy        string        // of a 429: which limit, such as TEN_SECONDLY_ROLLING or DAILY
 	Details       []string      // names in the answer: codes, properties, required scopes, the right data centre
-	RetryAfter    time.Duration // what HubSpot asked to wait; 0 if it did not
+	RetryAfter    time.Duration // what HubSpot asked to wait, by header or, with 429, by the interval of the limit; 0 if it did not
 	Limit         *RateLimit    // the account's burst limit; nil if the answer did not tell
 }
 

@@ -51,7 +51,9 @@ func TestSecretsInOtherValues(t *testing.T) {
 		noLeak(t, name, v, secretCredential)
 	}
 	var b bytes.Buffer
-	_ = gob.NewEncoder(&b).Encode(cfg)
+	if err := gob.NewEncoder(&b).Encode(cfg); err == nil {
+		t.Error("gob encodes a Secret")
+	}
 	if leaks(b.String(), secretCredential) != "" {
 		t.Error("the secret is in gob")
 	}
@@ -458,6 +460,11 @@ func TestRegionOfTheToken(t *testing.T) {
 		}
 		if got := cfg.LoaderSrc(); got != "//js-eu1.hs-scripts.com/12345678.js" {
 			t.Errorf("%s: %s", name, got)
+		}
+		env["HUBSPOT_REGION"] = "na1"
+		environment(t, env)
+		if _, err := hubspot.ConfigFromEnv(); !strings.Contains(fmt.Sprint(err), "HUBSPOT_REGION is na1, but the access token is of eu1") {
+			t.Errorf("%s, HUBSPOT_REGION=na1: %v", name, err)
 		}
 	}
 }

@@ -19,9 +19,9 @@ const (
 	EventRenewed     EventKind = "renewed"      // HubSpot made a token to follow one that ages
 	EventFailed      EventKind = "failed"       // a call to HubSpot failed: Err
 	EventLimited     EventKind = "limited"      // a call was not made, for want of room at the pace
-	EventGateClosed  EventKind = "gate closed"  // the account is left alone for a while
-	EventGateOpened  EventKind = "gate opened"  // and served again
-	EventStoreFailed EventKind = "store failed" // the Store failed, or held a bad record: Err
+	EventGateClosed  EventKind = "gate_closed"  // the account is left alone for a while
+	EventGateOpened  EventKind = "gate_opened"  // and served again
+	EventStoreFailed EventKind = "store_failed" // the Store failed, or held a bad record: Err
 )
 
 // Event is something worth counting or tracing in a [Tokens]. Serving a token
@@ -29,7 +29,8 @@ const (
 type Event struct {
 	Kind EventKind
 	// Visitor tells visitors apart without telling who they are: an HMAC of what
-	// identifies them. Empty where no single visitor is concerned.
+	// identifies them, keyed by StoreSecret, or else by what each process draws.
+	// Empty where no single visitor is concerned.
 	Visitor string
 	// Err never contains a visitor's data, a token or the credential, as far as
 	// it comes from this package.
@@ -41,12 +42,12 @@ type Event struct {
 // Stats counts what a [Tokens] did since it was made.
 type Stats struct {
 	Misses        int64 // requests for which memory had no token; all others were served from there
-	Created       int64 // visitors' first tokens that HubSpot made
+	Created       int64 // tokens that HubSpot made for visitors who had none
 	Renewed       int64 // and those to follow one that ages
-	FailedVisitor int64 // calls refused because of the visitor
+	FailedVisitor int64 // calls refused because of the visitor or, where the gate closes too, of everybody: the plan
 	FailedAccount int64 // calls refused because of credential, scope or region
 	FailedLimit   int64 // calls refused because of the account's limits
-	FailedOutage  int64 // calls lost to trouble at HubSpot or on the way
+	FailedOutage  int64 // calls lost to trouble at HubSpot, on the way, or in getting the access token
 	Limited       int64 // calls not made, for want of room at the pace
 	GateClosed    int64 // how often the account was left alone
 	GateOpened    int64 // and served again

@@ -1,6 +1,7 @@
 package hubspot
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,7 +30,7 @@ func (o opaque[T]) get() (value T) {
 	return *o.hidden.Load()
 }
 
-// String is "[redacted]", or "" for the zero value: it tells that nothing is set.
+// String is "[redacted]", or "" for the zero Secret: it tells that nothing is set.
 func (o opaque[T]) String() string {
 	if any(o.get()) == any("") {
 		return ""
@@ -43,7 +44,7 @@ func (o opaque[T]) Format(f fmt.State, _ rune) { io.WriteString(f, o.String()) }
 // LogValue is what String gives, for log/slog.
 func (o opaque[T]) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
-// MarshalText is what String gives; JSON and gob use it too.
+// MarshalText is what String gives; JSON uses it, too. (gob encodes neither.)
 func (o opaque[T]) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // Secret is a credential in a [Config]. Like a [Token] it prints as [redacted]
@@ -70,7 +71,11 @@ func (s Secret) IsZero() bool { return s.hidden == nil }
 func (s Secret) Equal(other Secret) bool { return s.get() == other.get() }
 
 // UnmarshalText makes s the Secret of text, as an environment variable has it.
+// What a Secret prints as is an error.
 func (s *Secret) UnmarshalText(text []byte) error {
+	if string(text) == redacted {
+		return errors.New("hubspot: [redacted] is no secret, but what one prints as")
+	}
 	*s = NewSecret(string(text))
 	return nil
 }

@@ -40,9 +40,9 @@ type TokensConfig struct {
 	// of a token with a short life a quarter.
 	Margin time.Duration
 	// CallsPerSecond and Burst bound the calls to HubSpot, over all visitors.
-	// Default 10 and 50: at most 150 in ten seconds, of the 190 that the account
-	// shares among all its integrations. When less than a fifth of that is left,
-	// no calls are made for a while.
+	// Default 10 and 50: at most 150 in ten seconds, of the 190 that HubSpot allows a
+	// private app. Of a public OAuth app an account has 110: 6 and 30 fit. When less
+	// than a fifth of what HubSpot tells is left, no calls are made for a while.
 	CallsPerSecond float64
 	Burst          int
 	// Store shares tokens between replicas. Default none.
@@ -133,7 +133,7 @@ func (Tokens) Format(f fmt.State, _ rune) { io.WriteString(f, "hubspot.Tokens") 
 // that has already ended never waits: Token answers from memory, or begins the
 // call and returns ctx's error, both at once. The call has none of ctx's values.
 //
-// The error is ErrUnverifiedEmail, a [*VisitorError], ctx's error, what the
+// The error is ErrUnverifiedEmail, joins [*VisitorError]s, is ctx's error, what the
 // Creator said, or matches ErrCoolingDown (and what led to it) where HubSpot was
 // not asked. None of them is for the visitor's eyes, none contains who it was.
 func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {

@@ -248,8 +248,15 @@ func TestHandlerAnswersAtTheTokenPath(t *testing.T) {
 			t.Errorf("%s is not in the page %s", path, w.Body)
 		}
 	}
-	a := newApp(t, middleware.WithTokenPath(""))
+	// Below a prefix that a router strips.
+	below := newApp(t, middleware.WithTokenPath("/shop/hubspot-visitor/token"))
 	r := ask(ada)
+	r.URL.Path = "/shop/hubspot-visitor/token"
+	if w := serve(http.StripPrefix("/shop", below.Handler(http.NotFoundHandler())), r); w.Code != 200 || !strings.Contains(w.Body.String(), ada.Email) {
+		t.Errorf("below a prefix: %d %s", w.Code, w.Body)
+	}
+	a := newApp(t, middleware.WithTokenPath(""))
+	r = ask(ada)
 	r.URL.Path = "/hubspot-visitor/token"
 	if w := serve(a.Handler(http.NotFoundHandler()), r); w.Code != 404 {
 		t.Errorf("turned off: %d", w.Code)

@@ -73,12 +73,15 @@ type Middleware struct {
 // maxFingerprints bounds what is remembered of them: about 200 bytes each.
 const maxFingerprints = 50_000
 
+const defaultTokenPath = "/hubspot-visitor/token"
+
 // Option changes what New builds.
 type Option func(*Middleware)
 
 // WithConfig tells the account that the pages belong to: portal, region or
-// loader URL, render budget, chat mode. [New] needs it, for its PortalID at least
-// unless its Chat is off; [FromEnv] refuses it.
+// loader URL, render budget, chat mode. [New] needs its PortalID, unless its Chat is
+// off, and its StoreSecret or access token to key the marker cookie; [FromEnv]
+// refuses it.
 func WithConfig(cfg hubspot.Config) Option {
 	return func(m *Middleware) { m.cfg = cfg }
 }
@@ -102,7 +105,9 @@ func WithConsent(consent func(*http.Request) bool) Option {
 // the render budget, one that a cache kept, and one that has been open for long.
 // "" turns the endpoint off: such pages are then anonymous.
 //
-// [Middleware.Handler] answers there itself. A middleware against cross-site
+// [Middleware.Handler] answers there itself, and at /hubspot-visitor/token, which is
+// what is left of it where a prefix was stripped; for another path mount
+// [Middleware.TokenHandler]. A middleware against cross-site
 // request forgery that wants a token of its own in each POST has to exempt it: it
 // takes no input, changes nothing, and refuses other origins by itself.
 func WithTokenPath(path string) Option {
@@ -137,7 +142,7 @@ func WithTrackingCookie() Option {
 }
 
 // WithLogger sets where the middleware logs, and with FromEnv the token source
-// too. Default slog.Default().
+// too. Default slog.Default(), which is always package snippet's.
 func WithLogger(logger *slog.Logger) Option {
 	return func(m *Middleware) {
 		if logger != nil {
@@ -223,11 +228,12 @@ func (m *Middleware) finish(tokens TokenSource) (*Middleware, error) {
 	if tokens == nil && m.identifies() {
 		errs = append(errs, errors.New("middleware: there is no token source"))
 	}
-	// Without any secret the fingerprints are this process's own: browsers that
-	// meet several replicas then forget an anonymous chat between them.
 	fromFile, _ := credential.Read(m.cfg.AccessTokenFile) // "" without a file; ConfigFromEnv reported an error
-	secret := cmp.Or(m.cfg.StoreSecret.Reveal(), m.cfg.AccessToken.Reveal(), fromFile, rand.Text()+rand.Text())
-	sealer, err := seal.New([]byte(secret))
+	secret := cmp.Or(m.cfg.StoreSecret.Reveal(), m.cfg.AccessToken.Reveal(), fromFile)
+	if secret == "" && m.identifies() {
+		m.log.Seldom(context.Background(), slog.LevelWarn, "no key", "middleware: neither StoreSecret (HUBSPOT_STORE_SECRET) nor AccessToken is known, to key the marker cookie: after a restart, and at each other replica, visitors look like others, and what HubSpot's widget keeps in their browsers is expired")
+	}
+	sealer, err := seal.New([]byte(cmp.Or(secret, rand.Text()+rand.Text())))
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
@@ -243,7 +249,7 @@ func build(identify func(*http.Request) (hubspot.Visitor, bool), options []Optio
 	m := &Middleware{
 		identify:    identify,
 		log:         seldom.New(slog.Default()),
-		tokenPath:   "/hubspot-visitor/token",
+		tokenPath:   defaultTokenPath,
 		crossOrigin: http.NewCrossOriginProtection(),
 	}
 	if identify == nil {
@@ -274,7 +280,7 @@ func build(identify func(*http.Request) (hubspot.Visitor, bool), options []Optio
 // POST requests to the token path are answered here (see [WithTokenPath]).
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && r.URL.Path == m.tokenPath && m.tokenPath != "" {
+		if r.Method == http.MethodPost && m.tokenPath != "" && (r.URL.Path == m.tokenPath || r.URL.Path == defaultTokenPath) {
 			m.serveToken(w, r)
 			return
 		}
@@ -292,8 +298,9 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 // any time.
 //
 // It is for dashboards and alerts. FailedAccount rises while HubSpot refuses the
-// credential, scope or region, and nobody gets a new token until the operator
-// mends it; GateClosed is one more than GateOpened while HubSpot is left alone;
+// credential, scope or region, FailedVisitor and GateClosed together where it
+// refuses everybody, as for want of a plan: nobody gets a new token until the
+// operator mends it; GateClosed is one more than GateOpened while HubSpot is left alone;
 // StoreErrors rises while the replicas do not share.
 //
 // None of it belongs into a readiness or liveness probe. A page without a token

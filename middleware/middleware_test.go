@@ -512,6 +512,27 @@ func TestNewProblems(t *testing.T) {
 	}
 }
 
+// A key of this process alone makes other visitors of all after a restart.
+func TestMarkerWithoutAKey(t *testing.T) {
+	for _, tt := range []struct {
+		cfg    hubspot.Config
+		warned bool
+	}{
+		{hubspot.Config{PortalID: "1"}, true},
+		{hubspot.Config{PortalID: "1", AccessToken: hubspot.NewSecret("pat-na1-1")}, false},
+		{hubspot.Config{PortalID: "1", StoreSecret: hubspot.NewSecret("0123456789abcdef0123456789abcdef")}, false},
+		{hubspot.Config{PortalID: "1", Chat: hubspot.ChatAnonymous}, false},
+	} {
+		log := &logs{}
+		if _, err := middleware.New(source(nil), signedIn, middleware.WithConfig(tt.cfg), middleware.WithLogger(log.logger())); err != nil {
+			t.Fatal(err)
+		}
+		if warned := strings.Contains(log.String(), "HUBSPOT_STORE_SECRET"); warned != tt.warned {
+			t.Errorf("%+v: warned %v", tt.cfg, warned)
+		}
+	}
+}
+
 func environment(t *testing.T, env map[string]string) {
 	t.Helper()
 	for _, line := range os.Environ() {

@@ -19,6 +19,8 @@ import (
 // rest of the request is v's.
 //
 // Call it before the response is written. The response becomes private, no-store.
+// Where pages would not identify v (WithSkip, WithConsent, HUBSPOT_CHAT) it does
+// nothing.
 func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.Visitor) {
 	q, inside := m.requestOf(w, r)
 	if !m.identifies() || !q.chats() || q.is().never {

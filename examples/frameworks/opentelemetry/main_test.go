@@ -124,7 +124,7 @@ func TestVisitors(t *testing.T) {
 	}
 	got, _ := seen.collect()
 	wantValues(t, got, map[string]int64{
-		"hubspot.visitor.tokens.created":        int64(len(spans)),
+		"hubspot.visitor.tokens.created":       int64(len(spans)),
 		"hubspot.visitor.tokens.renewed":       0,
 		"hubspot.visitor.cache.tokens":         0, // everybody signed out
 		"hubspot.visitor.cache.evictions":      0,
