@@ -89,8 +89,17 @@ func TestMistakesAreSaidOnce(t *testing.T) {
 		"WithLoaderAttribute: src":      snippet.WithLoaderAttribute("SRC", "x"),
 		"WithLoaderAttribute: the name": snippet.WithLoaderAttribute("a b", "x"),
 		"WithFallback: the link begins": snippet.WithFallback("data:text/html,x"),
+		"WithScriptPath: the path":      snippet.WithScriptPath("assets/chat"),
 	} {
 		saidOnce(t, message, func() { snippet.HTML(request(anonymous), option) })
+	}
+}
+
+func TestScriptPathOfNoUse(t *testing.T) {
+	for _, path := range []string{"", "assets/chat"} {
+		if got := snippet.HTML(request(anonymous), snippet.WithScriptPath(path)); got != snippet.HTML(request(anonymous)) {
+			t.Errorf("%q: %s", path, got)
+		}
 	}
 }
 

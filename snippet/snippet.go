@@ -81,9 +81,16 @@ func WithNonce(nonce func(context.Context) string) Option {
 // WithScriptPath is for pages that allow no inline script: they get the settings
 // as an application/json block and the script as a file, from where
 // [ScriptHandler] is mounted: a path such as /assets, or a URL. It sets
-// avoidInlineStyles.
+// avoidInlineStyles. Another kind of path, which would be each page's own, is left
+// out, and the log says so.
 func WithScriptPath(path string) Option {
-	return func(o *options) { o.scriptPath = strings.TrimSuffix(path, "/") + "/" }
+	return func(o *options) {
+		if strings.HasPrefix(path, "/") || strings.Contains(path, "://") {
+			o.scriptPath = strings.TrimSuffix(path, "/") + "/"
+		} else {
+			o.mistakes = append(o.mistakes, "WithScriptPath: the path begins neither with a slash nor with a scheme; the script is in the page")
+		}
+	}
 }
 
 // WithDebug makes the page say, in comments and in the browser's console, what is
