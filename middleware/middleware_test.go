@@ -746,3 +746,41 @@ func TestVisitorFrom(t *testing.T) {
 		t.Errorf("%v, %v", v, ok)
 	}
 }
+
+// README.md has every reason that a page can say, as the page says it.
+func TestREADMEHasEveryReason(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n| The page says | Do |\n|---|---|\n")
+	section, _, _ = strings.Cut(section, "\n\n")
+	var source strings.Builder
+	for _, file := range []string{"visitor.go", "request.go", "session.go", "../snippet/snippet.go"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+	}
+	var said strings.Builder
+	for row := range strings.SplitSeq(section, "\n") {
+		cell, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " |")
+		for reason := range strings.SplitSeq(cell, "; ") {
+			reason = regexp.MustCompile(` ?(…| \(.*\))$`).ReplaceAllString(reason, "")
+			if reason != "the visitor's Email" && !strings.Contains(source.String(), `"`+reason) {
+				t.Errorf("README.md: no page says %q", reason)
+			}
+			said.WriteString(reason + "\n")
+		}
+	}
+	reasons := regexp.MustCompile(`(?:[rR]eason:|[rR]eason =|notSignedIn =|because\(|return identity\.\w+,|return) "([A-Za-z][^"]+ [^"]+)"`).FindAllStringSubmatch(source.String(), -1)
+	if len(reasons) < 10 {
+		t.Errorf("only %d reasons in the source", len(reasons))
+	}
+	for _, reason := range reasons {
+		if start, _, _ := strings.Cut(reason[1], ":"); reason[1] != "the visitor's " && !strings.Contains(said.String(), start) {
+			t.Errorf("README.md does not have %q", reason[1])
+		}
+	}
+}
