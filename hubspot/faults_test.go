@@ -161,6 +161,26 @@ func TestOneVisitorSwitchesNothingOff(t *testing.T) {
 	}
 }
 
+// The same, whose agent context tells which page it is: each page is another call.
+func TestOneVisitorWithManyTokensSwitchesNothingOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens, _ := hostile(t, hubspot.TokensConfig{}, func(body string) *http.Response {
+			if strings.Contains(body, "poller@") {
+				return response(400, `{}`)
+			}
+			return nil
+		})
+		for i := range 120 {
+			poller := hubspot.Visitor{Email: "poller@example.com", EmailVerified: true, AgentContext: map[string]string{"page": fmt.Sprint(i)}}
+			tokens.Token(t.Context(), poller)
+			time.Sleep(time.Second)
+			if _, err := tokens.Token(t.Context(), visitorNo(i/10)); err != nil {
+				t.Fatalf("another after %d of its pages: %v", i+1, err)
+			}
+		}
+	})
+}
+
 // The version is retired, or HubSpot wants another property: that is nobody's
 // fault but the call's.
 func TestRefusalOfEverybody(t *testing.T) {
