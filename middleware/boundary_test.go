@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -629,4 +630,27 @@ func TestTimeoutWhileThePageIsDrawn(t *testing.T) {
 	}
 	res.Body.Close()
 	<-done
+}
+
+// The headers of somebody else's answer, "too late" perhaps, leave at the moment
+// in which the page part protects them.
+func TestHeadersLeaveWhileThePageIsDrawn(t *testing.T) {
+	a := newApp(t)
+	h := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		drawn := make(chan struct{})
+		go func() {
+			defer close(drawn)
+			snippet.HTML(r.Context())
+		}()
+		for range 100 { // as long as drawing takes
+			runtime.Gosched()
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		<-drawn
+	}))
+	for range 100 {
+		if got := serve(h, navigation(ada)); storable(got.Header()) != "" {
+			t.Errorf("left with %s", storable(got.Header()))
+		}
+	}
 }

@@ -238,9 +238,9 @@ func (m *Middleware) hint(ctx context.Context) {
 // private, and can be called again while the headers are still here.
 func (q *request) settle(status int, start []byte, whole bool) bool {
 	h := q.out.header
-	page := isPage(status, h, start)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	page := isPage(status, h, start)
 	if !page && !q.drawn && q.fate == undecided {
 		q.fate = left // a style sheet, an answer of an API: most responses
 		return false
