@@ -24,7 +24,6 @@ type boundary struct {
 	q       *request
 	header  http.Header // kept: a page part can be drawn while net/http's writer is in use
 	gone    bool        // the headers have left
-	guarded int         // how many headers there were when they were last protected
 	private bool        // as those of a response that caches must not keep
 	begun   bool        // and the body follows
 
@@ -115,21 +114,6 @@ func (b *boundary) leave(status int, start []byte, whole bool) {
 	}
 }
 
-// protect makes the response private.
-func (b *boundary) protect() {
-	protect(b.header)
-	b.guarded = len(b.header)
-}
-
-// guard keeps it so, and costs next to nothing where it is: no header came, and
-// Cache-Control and Vary stayed.
-func (b *boundary) guard() {
-	if len(b.header) != b.guarded || !isPrivate(b.header["Cache-Control"]) {
-		b.protect()
-	}
-	varyByCookie(b.header)
-}
-
 // begin comes before each part of the body, and gives the writer for it. start is
 // what the part begins with, whole tells that nothing of the page follows.
 func (b *boundary) begin(start []byte, whole bool) io.Writer {
@@ -138,7 +122,7 @@ func (b *boundary) begin(start []byte, whole bool) io.Writer {
 	if b.private && !b.overruled {
 		// A writer further out may keep the headers until the first byte, or longer: what
 		// the application has set since WriteHeader would count there.
-		b.guard()
+		protect(b.header)
 		if !b.begun {
 			b.begun = true
 			// The headers go alone, to see what becomes of them before the body follows.
@@ -196,7 +180,7 @@ func (b *boundary) finish() {
 		// writer: cookies leave with it, and no token any more.
 		b.q.settle(0, nil, true)
 	case b.private:
-		b.guard() // http.TimeoutHandler and its like send the headers after this
+		protect(b.header) // http.TimeoutHandler and its like send the headers after this
 	}
 }
 

@@ -222,25 +222,60 @@ func TestNoTokenIsStorable(t *testing.T) {
 	}
 }
 
-// A header that takes another's place once the chat is drawn is noticed, too: the
-// visitor is identified, and no cache keeps the page.
+// A header that takes another's place once the chat is drawn is noticed, too, up
+// to the end where somebody further out keeps the headers until then: the visitor
+// is identified, and no cache keeps the page.
 func TestHeaderInPlaceOfAnother(t *testing.T) {
-	a := newApp(t)
-	r := navigation()
-	r.Header.Set("Cookie", markerName+"="+marker(serve(a.pages, navigation(ada)))) // no cookie will be set
-	got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Vary", "Cookie")
-		w.Header().Set("X-Draft", "1")
-		chat := snippet.HTML(r.Context())
-		w.Header().Del("X-Draft")
-		w.Header().Set("Cdn-Cache-Control", "max-age=600")
-		shop(w, chat)
-	})), r, ada)
-	if !hasToken(t, got.body) {
-		t.Errorf("not identified: %s", got.body)
+	a, cookie := newApp(t), ""
+	cookie = markerName + "=" + marker(serve(a.pages, navigation(ada)))
+	prepare := func(h http.Header) {
+		h.Set("Vary", "Cookie")
+		h.Set("X-Draft", "1")
 	}
-	if why := storable(got.Header); why != "" {
-		t.Errorf("a token with %s", why)
+	replace := func(h http.Header) {
+		h.Del("X-Draft")
+		h.Set("Cdn-Cache-Control", "max-age=600")
+	}
+	timeout := func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") }
+	late := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(&deferring{ResponseWriter: w, status: http.StatusOK, after: 2}, r)
+		})
+	}
+	for name, tt := range map[string]struct {
+		outside func(http.Handler) http.Handler
+		write   func(http.ResponseWriter, template.HTML)
+	}{
+		"before the first byte": {nil, func(w http.ResponseWriter, chat template.HTML) {
+			replace(w.Header())
+			shop(w, chat)
+		}},
+		"after the last byte, TimeoutHandler outside": {timeout, func(w http.ResponseWriter, chat template.HTML) {
+			shop(w, chat)
+			replace(w.Header())
+		}},
+		"between two bytes, and the first is kept outside": {late, func(w http.ResponseWriter, chat template.HTML) {
+			fmt.Fprint(w, "<!doctype html>")
+			replace(w.Header())
+			shop(w, chat)
+		}},
+	} {
+		h := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			prepare(w.Header())
+			tt.write(w, snippet.HTML(r.Context()))
+		}))
+		if tt.outside != nil {
+			h = tt.outside(h)
+		}
+		r := navigation()
+		r.Header.Set("Cookie", cookie) // no cookie will be set
+		got := visit(t, h, r, ada)
+		if !hasToken(t, got.body) {
+			t.Errorf("%s: not identified: %s", name, got.body)
+		}
+		if why := storable(got.Header); why != "" {
+			t.Errorf("%s: a token with %s", name, why)
+		}
 	}
 	wantNoLog(t, a)
 }
@@ -553,23 +588,31 @@ func TestAfterTheHandlerReturned(t *testing.T) {
 }
 
 // deferring is an outer writer that keeps the headers until the first byte, as
-// gin's does.
+// gin's does, or until there are enough for a compressor, and the bytes with them.
 type deferring struct {
 	http.ResponseWriter
 	status int
+	after  int // writes, that of nothing included
 	sent   bool
 	last   func(http.Header)
+	kept   []byte
 }
 
 func (w *deferring) WriteHeader(status int) { w.status = status }
 
 func (w *deferring) Write(p []byte) (int, error) {
+	if w.after > 0 {
+		w.after--
+		w.kept = append(w.kept, p...)
+		return len(p), nil
+	}
 	if !w.sent {
 		w.sent = true
 		if w.last != nil {
 			w.last(w.Header())
 		}
 		w.ResponseWriter.WriteHeader(w.status)
+		_, _ = w.ResponseWriter.Write(w.kept)
 	}
 	return w.ResponseWriter.Write(p)
 }

@@ -173,7 +173,7 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 	}
 	if q.fate == undecided {
 		q.fate = private
-		q.out.protect() // for whoever writes past the boundary
+		protect(q.out.header) // for whoever writes past the boundary
 	}
 	return is.fingerprint, ""
 }
@@ -281,7 +281,7 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 		}
 		return false
 	}
-	q.out.protect()
+	protect(h)
 	if wanted != brought && !q.who.never {
 		q.m.marker.put(h, q.http, wanted)
 		// An anonymous visitor's widget stays for when they sign in.
