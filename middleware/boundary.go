@@ -68,7 +68,7 @@ func (b *boundary) Header() http.Header { return b.header }
 func (b *boundary) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 func (b *boundary) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols { // others go ahead of the headers
+	if b.gone || status >= 200 || status == http.StatusSwitchingProtocols { // others go ahead of the headers
 		b.leave(status, nil, false)
 	}
 	b.ResponseWriter.WriteHeader(status)
@@ -107,10 +107,16 @@ func endsPage[T string | []byte](body T) bool {
 	return strings.HasSuffix(strings.TrimRight(end, " \t\r\n"), "</html>")
 }
 
+// leave settles what caches may do with the response, and keeps it so: a writer
+// further out may keep the headers until the first byte, or longer, and what the
+// application sets meanwhile would count there.
 func (b *boundary) leave(status int, start []byte, whole bool) {
-	if !b.gone {
+	switch {
+	case !b.gone:
 		b.gone = true
 		b.private = b.q.settle(status, start, whole)
+	case b.private:
+		protect(b.header)
 	}
 }
 
@@ -119,19 +125,14 @@ func (b *boundary) leave(status int, start []byte, whole bool) {
 func (b *boundary) begin(start []byte, whole bool) io.Writer {
 	implicit := !b.gone
 	b.leave(http.StatusOK, start, whole)
-	if b.private && !b.overruled {
-		// A writer further out may keep the headers until the first byte, or longer: what
-		// the application has set since WriteHeader would count there.
-		protect(b.header)
-		if !b.begun {
-			b.begun = true
-			// The headers go alone, to see what becomes of them before the body follows.
-			if implicit {
-				b.ResponseWriter.WriteHeader(http.StatusOK)
-			}
-			_, _ = b.ResponseWriter.Write(nil)
-			b.check()
+	if b.private && !b.begun {
+		b.begun = true
+		// The headers go alone, to see what becomes of them before the body follows.
+		if implicit {
+			b.ResponseWriter.WriteHeader(http.StatusOK)
 		}
+		_, _ = b.ResponseWriter.Write(nil)
+		b.check()
 	}
 	if b.overruled {
 		return held{b}

@@ -460,6 +460,25 @@ func (w adder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// Who answers once more, after a page that broke off, is no outer handler: the page
+// arrives, and nobody is the worse for it.
+func TestSecondAnswerOverrulesNothing(t *testing.T) {
+	for _, status := range []int{http.StatusEarlyHints, http.StatusInternalServerError} {
+		a := newApp(t)
+		got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shop(w, snippet.HTML(r.Context()))
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(status)
+			fmt.Fprint(w, "sorry")
+		})), navigation(), ada)
+		if !hasToken(t, got.body) || !strings.HasSuffix(got.body, "sorry") || storable(got.Header) != "" {
+			t.Errorf("%d: %v %s", status, got.Header, got.body)
+		}
+		wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+		wantNoLog(t, a)
+	}
+}
+
 // Where the token cannot be found in what leaves, no page is better.
 func TestOverruledAndCompressed(t *testing.T) {
 	a := newApp(t)
