@@ -81,7 +81,7 @@ func (b *boundary) Write(p []byte) (int, error) {
 
 func (b *boundary) WriteString(s string) (int, error) {
 	var start []byte
-	if !b.gone && b.header["Content-Type"] == nil {
+	if !b.begun && b.header["Content-Type"] == nil {
 		start = []byte(s[:min(len(s), 512)]) // to be sniffed
 	}
 	return io.WriteString(b.begin(start, endsPage(s)), s)
@@ -123,11 +123,15 @@ func (b *boundary) leave(status int, start []byte, whole bool) {
 // begin comes before each part of the body, and gives the writer for it. start is
 // what the part begins with, whole tells that nothing of the page follows.
 func (b *boundary) begin(start []byte, whole bool) io.Writer {
-	implicit := !b.gone
+	implicit, first := !b.gone, !b.begun
+	b.begun = true
 	b.leave(http.StatusOK, start, whole)
-	if b.private && !b.begun {
-		b.begun = true
-		// The headers go alone, to see what becomes of them before the body follows.
+	if b.private && first {
+		// The headers go alone, to see what becomes of them before the body follows. Who
+		// sniffs for the type further out would take nothing for text.
+		if b.header["Content-Type"] == nil && isHTML(http.DetectContentType(start)) {
+			b.header.Set("Content-Type", "text/html; charset=utf-8")
+		}
 		if implicit {
 			b.ResponseWriter.WriteHeader(http.StatusOK)
 		}

@@ -716,3 +716,43 @@ func TestHeadersLeaveWhileThePageIsDrawn(t *testing.T) {
 		}
 	}
 }
+
+// sniffing is an outer writer that looks for the content type in the first part of
+// the body, as compressors do.
+type sniffing struct{ http.ResponseWriter }
+
+func (w sniffing) Write(p []byte) (int, error) {
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", http.DetectContentType(p))
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Such a writer finds what it would find without the boundary: a page.
+func TestSniffingWriter(t *testing.T) {
+	a := newApp(t)
+	for _, way := range []string{"buffered", "headers first", "streamed", "WriteString"} {
+		h := pages(func(http.Header) {})[way]
+		if h == nil {
+			h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, "<!doctype html>"+string(snippet.HTML(r.Context())))
+			})
+		}
+		for _, compressed := range []bool{false, true} {
+			got := visit(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				outer := http.ResponseWriter(&deferring{ResponseWriter: w, status: http.StatusOK}) // as echo's
+				if compressed {
+					w.Header().Set("Content-Encoding", "identity") // net/http does not sniff
+					outer = w                                      // as gorilla's
+				}
+				a.Handler(h).ServeHTTP(sniffing{outer}, r)
+			}), navigation(), ada)
+			if kind := got.Header.Get("Content-Type"); kind != "text/html; charset=utf-8" && !(compressed && way == "headers first") {
+				t.Errorf("%s, encoding %q: %q", way, got.Header.Get("Content-Encoding"), kind)
+			}
+			if !hasToken(t, got.body) {
+				t.Errorf("%s: not identified", way)
+			}
+		}
+	}
+}

@@ -122,6 +122,10 @@ func isPage(status int, h http.Header, start []byte) bool {
 		}
 		kind = http.DetectContentType(start) // as net/http will
 	}
+	return isHTML(kind)
+}
+
+func isHTML(kind string) bool {
 	is := func(html string) bool { return len(kind) >= len(html) && strings.EqualFold(kind[:len(html)], html) }
 	return is("text/html") || is("application/xhtml+xml")
 }
