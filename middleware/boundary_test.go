@@ -375,6 +375,7 @@ func TestPagesWithoutChatYet(t *testing.T) {
 	a := newApp(t)
 	for name, h := range map[string]http.HandlerFunc{
 		"HTML begun":       func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html><p>") },
+		"a line end first": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "\r\n") }, // of a template's
 		"status, no type":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
 		"flushed, no type": func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() },
 		"compressed, no type": func(w http.ResponseWriter, _ *http.Request) {

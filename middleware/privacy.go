@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"strings"
@@ -117,7 +118,7 @@ func isPage(status int, h http.Header, start []byte) bool {
 	}
 	kind := h.Get("Content-Type")
 	if kind == "" {
-		if len(start) == 0 || h.Get("Content-Encoding") != "" {
+		if len(bytes.TrimSpace(start)) == 0 || h.Get("Content-Encoding") != "" {
 			return true // nobody knows yet
 		}
 		kind = http.DetectContentType(start) // as net/http will
