@@ -29,7 +29,7 @@ type request struct {
 	who      who
 	token    hubspot.Token // of who, once it came
 	refused  bool          // HubSpot does not accept who
-	deadline time.Time     // end of the render budget, which begins with the first wait
+	deadline time.Time     // end of the render budget, once somebody waited
 	fate     fate
 	expire   bool          // the widget's cookies, which are another's
 	drawn    bool          // a page part was given…
@@ -178,17 +178,25 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 	return is.fingerprint, ""
 }
 
+// within is ctx until the render budget is used up, which begins with the first
+// wait.
+func (q *request) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.deadline.IsZero() {
+		q.deadline = time.Now().Add(q.m.budget())
+	}
+	return context.WithDeadline(ctx, q.deadline)
+}
+
 // await puts the visitor's token into chat, or why there is none.
 func (q *request) await(ctx context.Context, is who, chat *identity.Chat) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.token.Reveal() == "" {
-		if q.deadline.IsZero() {
-			q.deadline = time.Now().Add(q.m.budget())
-		}
-		limited, cancel := context.WithDeadline(ctx, q.deadline)
-		defer cancel()
 		q.mu.Unlock()
+		limited, cancel := q.within(ctx)
+		defer cancel()
 		_, err := q.fetch(limited, is)
 		q.mu.Lock()
 		chat.Reason = why(err)

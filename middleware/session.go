@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"regexp"
@@ -27,7 +26,7 @@ func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.
 	is := m.admit(r.Context(), v)
 	q.become(is, false)
 	if is.ok && !m.onDemand.Load() {
-		ctx, cancel := context.WithTimeout(r.Context(), m.budget())
+		ctx, cancel := q.within(r.Context())
 		defer cancel()
 		_, _ = q.fetch(ctx, is)
 	}

@@ -230,6 +230,20 @@ func TestPageOfTheSignIn(t *testing.T) {
 	}
 }
 
+// A page that answers the sign-in itself waits once, not for each of the two.
+func TestSignedInAndThePageWaitOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.hubspot.SetOutage(&hubspottest.Fault{Hang: true})
+		began := time.Now()
+		wantAnonymous(t, serve(a.Handler(page(func(w http.ResponseWriter, r *http.Request) { a.SignedIn(w, r, ada) })), navigation()))
+		if took := time.Since(began); took > 300*time.Millisecond {
+			t.Errorf("the page took %v", took)
+		}
+		time.Sleep(10 * time.Second) // for the call under way
+	})
+}
+
 // Who may not be identified gets no marker at the sign-in either.
 func TestSignedInWithoutIdentity(t *testing.T) {
 	yes, no := func(*http.Request) bool { return true }, func(*http.Request) bool { return false }
