@@ -480,25 +480,32 @@ func TestSecondAnswerOverrulesNothing(t *testing.T) {
 	}
 }
 
-// Where the token cannot be found in what leaves, no page is better.
-func TestOverruledAndCompressed(t *testing.T) {
-	a := newApp(t)
-	compressed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		z := gzip.NewWriter(w)
-		fmt.Fprintf(z, "<!doctype html>%s", snippet.HTML(r.Context()))
-		z.Close()
-	})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		overruling(a.Handler(compressed)).ServeHTTP(w, r.WithContext(middleware.WithVisitor(r.Context(), ada)))
-	}))
-	defer server.Close()
-	res, err := server.Client().Get(server.URL)
-	if err == nil {
-		body, readErr := io.ReadAll(res.Body)
-		res.Body.Close()
-		if readErr == nil || len(body) > 0 {
-			t.Errorf("%d bytes, %v", len(body), readErr)
+// Where the token or the address cannot be found in what leaves, no page is better.
+func TestOverruledAndInAnotherForm(t *testing.T) {
+	for name, tt := range map[string]struct {
+		visitor hubspot.Visitor
+		page    http.HandlerFunc
+	}{
+		"compressed": {ada, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			fmt.Fprintf(z, "<!doctype html>%s", snippet.HTML(r.Context()))
+			z.Close()
+		}},
+		"escaped": {hubspot.Visitor{Email: "o'hara@example.com", EmailVerified: true}, page(nil)},
+	} {
+		a := newApp(t)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			overruling(a.Handler(tt.page)).ServeHTTP(w, r.WithContext(middleware.WithVisitor(r.Context(), tt.visitor)))
+		}))
+		defer server.Close()
+		res, err := server.Client().Get(server.URL)
+		if err == nil {
+			body, readErr := io.ReadAll(res.Body)
+			res.Body.Close()
+			if readErr == nil || len(body) > 0 {
+				t.Errorf("%s: %d bytes, %v", name, len(body), readErr)
+			}
 		}
 	}
 }
