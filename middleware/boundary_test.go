@@ -480,6 +480,22 @@ func TestSecondAnswerOverrulesNothing(t *testing.T) {
 	}
 }
 
+// The same for a response that was another visitor's at first.
+func TestOverruledAfterTwoVisitors(t *testing.T) {
+	a := newApp(t)
+	eve := hubspot.Visitor{Email: "eve@example.com", EmailVerified: true}
+	got := visit(t, overruling(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first := snippet.HTML(r.Context())
+		a.SignedIn(w, r, eve)
+		shop(w, first+snippet.HTML(r.Context()))
+	}))), navigation(), ada)
+	for _, call := range a.hubspot.Calls() {
+		if strings.Contains(got.body, call.Email) || strings.Contains(got.body, call.Token) {
+			t.Errorf("%s and the token are in the page", call.Email)
+		}
+	}
+}
+
 // Where the token or the address cannot be found in what leaves, no page is better.
 func TestOverruledAndInAnotherForm(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -206,8 +206,10 @@ func (q *request) await(ctx context.Context, is who, chat *identity.Chat) {
 		chat.Claim, chat.Reason = identity.Nobody, "the visitor signed out"
 	case q.refused:
 		chat.Claim = identity.Nobody // as the marker, see settle
-	default:
+	case q.given == hubspot.Token{}, q.given == q.token:
 		chat.Token, q.given = q.token, q.token
+	default:
+		chat.Reason = "the response has another token" // which has to be found, see release
 	}
 }
 
