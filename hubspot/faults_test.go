@@ -322,6 +322,18 @@ func TestReplacedCredentialIsUsedAtOnce(t *testing.T) {
 	})
 }
 
+// Whoever prints an event, as JSON perhaps, does not print what a Creator panicked
+// with.
+func TestPanicsQuoteNobody(t *testing.T) {
+	var event hubspot.Event
+	tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) { panic("no " + v.Email) }),
+		hubspot.TokensConfig{Observer: func(e hubspot.Event) { event = e }, Logger: slog.New(slog.DiscardHandler)})
+	_, err := tokens.Token(t.Context(), ada)
+	noLeak(t, "event", event, ada.Email)
+	noLeak(t, "its error", event.Err, ada.Email)
+	noLeak(t, "error", err, ada.Email)
+}
+
 // badError is an error whose methods panic.
 type badError struct{}
 

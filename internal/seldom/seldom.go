@@ -5,7 +5,6 @@ package seldom
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -50,7 +49,7 @@ func (l *Logger) Panicked(ctx context.Context, message string, p *flight.PanicEr
 // It is to be deferred.
 func (l *Logger) Recover(ctx context.Context, message string) {
 	if p := recover(); p != nil {
-		l.Panicked(ctx, message, &flight.PanicError{Value: p, Stack: debug.Stack()})
+		l.Panicked(ctx, message, flight.Panicked(p))
 	}
 }
 
