@@ -237,7 +237,7 @@ func why(err error) string {
 func (m *Middleware) hint(ctx context.Context) {
 	if _, ok := VisitorFrom(ctx); ok {
 		m.misplaced.Do(func() {
-			m.log.WarnContext(ctx, "middleware: a page's context holds a visitor that identify did not see: the chat's handler belongs inside of the authentication (said once)")
+			m.log.Log(ctx, slog.LevelWarn, "middleware: a page's context holds a visitor that identify did not see: the chat's handler belongs inside of the authentication (said once)")
 		})
 	}
 }
