@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -435,6 +436,36 @@ func TestOverruledByAnOuterHandler(t *testing.T) {
 		if lines := a.log.at("ERROR"); len(lines) != 1 || !strings.Contains(lines[0], "outside of that one") {
 			t.Errorf("%s: logged %q", way, lines)
 		}
+	}
+}
+
+// Of pages that stream, only the one by which it is noticed is held back.
+func TestOverruledStream(t *testing.T) {
+	a, done := newApp(t), make(chan struct{})
+	visit(t, overruling(a.pages), navigation(), ada)
+	stream := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "<!doctype html>"+strings.Repeat("text ", 2000)) // more than net/http keeps back
+		<-done
+		fmt.Fprint(w, snippet.HTML(r.Context()))
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		overruling(a.Handler(stream)).ServeHTTP(w, r.WithContext(middleware.WithVisitor(r.Context(), ada)))
+	}))
+	defer server.Close()
+	finish := sync.OnceFunc(func() { close(done) })
+	late := time.AfterFunc(5*time.Second, finish)
+	res, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !late.Stop() {
+		t.Error("the page came when it was complete")
+	}
+	finish()
+	body, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || hasToken(t, string(body)) {
+		t.Errorf("%v, %s", err, body)
 	}
 }
 

@@ -258,7 +258,7 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 	chats, open := true, false
 	if page || q.fate == private { // or else nothing needs to be asked
 		// The chat may still come, and then it is too late for the headers.
-		open = page && !whole && !q.drawn && !public(h)
+		open = page && !whole && !q.drawn && !public(h) && !q.m.isOverruled()
 		q.mu.Unlock()
 		chats = q.chats()
 		if open {
