@@ -52,11 +52,12 @@ func (m *Middleware) SignedOut(w http.ResponseWriter, r *http.Request) {
 	q, inside := m.requestOf(w, r)
 	before := q.is()
 	q.become(who{reason: "the visitor signed out"}, true)
-	if before.ok {
-		m.tokens.Invalidate(r.Context(), before.visitor)
-	}
 	if !inside {
 		q.settle(0, nil, true)
+	}
+	if before.ok {
+		defer m.log.Recover(r.Context(), "middleware: the token source panicked; it may keep the token")
+		m.tokens.Invalidate(r.Context(), before.visitor)
 	}
 }
 
