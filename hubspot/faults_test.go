@@ -163,6 +163,26 @@ func TestOneVisitorSwitchesNothingOff(t *testing.T) {
 	}
 }
 
+// The same, whose agent context tells which page it is: each page is another call.
+func TestOneVisitorWithManyTokensSwitchesNothingOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens, _ := hostile(t, hubspot.TokensConfig{}, func(body string) *http.Response {
+			if strings.Contains(body, "poller@") {
+				return response(400, `{}`)
+			}
+			return nil
+		})
+		for i := range 120 {
+			poller := hubspot.Visitor{Email: "poller@example.com", EmailVerified: true, AgentContext: map[string]string{"page": fmt.Sprint(i)}}
+			tokens.Token(t.Context(), poller)
+			time.Sleep(time.Second)
+			if _, err := tokens.Token(t.Context(), visitorNo(i/10)); err != nil {
+				t.Fatalf("another after %d of its pages: %v", i+1, err)
+			}
+		}
+	})
+}
+
 // The version is retired, or HubSpot wants another property: that is nobody's
 // fault but the call's.
 func TestRefusalOfEverybody(t *testing.T) {
@@ -302,6 +322,18 @@ func TestReplacedCredentialIsUsedAtOnce(t *testing.T) {
 			t.Errorf("%d calls, want 2", calls)
 		}
 	})
+}
+
+// Whoever prints an event, as JSON perhaps, does not print what a Creator panicked
+// with.
+func TestPanicsQuoteNobody(t *testing.T) {
+	var event hubspot.Event
+	tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) { panic("no " + v.Email) }),
+		hubspot.TokensConfig{Observer: func(e hubspot.Event) { event = e }, Logger: slog.New(slog.DiscardHandler)})
+	_, err := tokens.Token(t.Context(), ada)
+	noLeak(t, "event", event, ada.Email)
+	noLeak(t, "its error", event.Err, ada.Email)
+	noLeak(t, "error", err, ada.Email)
 }
 
 // badError is an error whose methods panic.

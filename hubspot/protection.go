@@ -65,7 +65,7 @@ type result struct {
 // that is somebody else's or no longer good, and so may its error's methods, all
 // of which are called in here.
 func (p *protection) call(ctx context.Context, key string, v Visitor, kind EventKind) result {
-	pass, err := p.gate.Enter(ctx, key, time.Now().Add(turnLimit))
+	pass, err := p.gate.Enter(ctx, v.Email, time.Now().Add(turnLimit)) // one person can have many keys
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {
 			p.note(Event{Kind: EventLimited, Visitor: p.name(key)}, &p.stats.Limited, slog.LevelDebug, "no room for a call at this pace")

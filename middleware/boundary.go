@@ -24,7 +24,6 @@ type boundary struct {
 	q       *request
 	header  http.Header // kept: a page part can be drawn while net/http's writer is in use
 	gone    bool        // the headers have left
-	guarded int         // how many headers there were when they were last protected
 	private bool        // as those of a response that caches must not keep
 	begun   bool        // and the body follows
 
@@ -69,7 +68,7 @@ func (b *boundary) Header() http.Header { return b.header }
 func (b *boundary) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 func (b *boundary) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols { // others go ahead of the headers
+	if b.gone || status >= 200 || status == http.StatusSwitchingProtocols { // others go ahead of the headers
 		b.leave(status, nil, false)
 	}
 	b.ResponseWriter.WriteHeader(status)
@@ -82,7 +81,7 @@ func (b *boundary) Write(p []byte) (int, error) {
 
 func (b *boundary) WriteString(s string) (int, error) {
 	var start []byte
-	if !b.gone && b.header["Content-Type"] == nil {
+	if !b.begun && b.header["Content-Type"] == nil {
 		start = []byte(s[:min(len(s), 512)]) // to be sniffed
 	}
 	return io.WriteString(b.begin(start, endsPage(s)), s)
@@ -108,46 +107,36 @@ func endsPage[T string | []byte](body T) bool {
 	return strings.HasSuffix(strings.TrimRight(end, " \t\r\n"), "</html>")
 }
 
+// leave settles what caches may do with the response, and keeps it so: a writer
+// further out may keep the headers until the first byte, or longer, and what the
+// application sets meanwhile would count there.
 func (b *boundary) leave(status int, start []byte, whole bool) {
-	if !b.gone {
+	switch {
+	case !b.gone:
 		b.gone = true
 		b.private = b.q.settle(status, start, whole)
+	case b.private:
+		protect(b.header)
 	}
-}
-
-// protect makes the response private.
-func (b *boundary) protect() {
-	protect(b.header)
-	b.guarded = len(b.header)
-}
-
-// guard keeps it so, and costs next to nothing where it is: no header came, and
-// Cache-Control and Vary stayed.
-func (b *boundary) guard() {
-	if len(b.header) != b.guarded || !isPrivate(b.header["Cache-Control"]) {
-		b.protect()
-	}
-	varyByCookie(b.header)
 }
 
 // begin comes before each part of the body, and gives the writer for it. start is
 // what the part begins with, whole tells that nothing of the page follows.
 func (b *boundary) begin(start []byte, whole bool) io.Writer {
-	implicit := !b.gone
+	implicit, first := !b.gone, !b.begun
+	b.begun = true
 	b.leave(http.StatusOK, start, whole)
-	if b.private && !b.overruled {
-		// A writer further out may keep the headers until the first byte, or longer: what
-		// the application has set since WriteHeader would count there.
-		b.guard()
-		if !b.begun {
-			b.begun = true
-			// The headers go alone, to see what becomes of them before the body follows.
-			if implicit {
-				b.ResponseWriter.WriteHeader(http.StatusOK)
-			}
-			_, _ = b.ResponseWriter.Write(nil)
-			b.check()
+	if b.private && first {
+		// The headers go alone, to see what becomes of them before the body follows. Who
+		// sniffs for the type further out would take nothing for text.
+		if b.header["Content-Type"] == nil && isHTML(http.DetectContentType(start)) {
+			b.header.Set("Content-Type", "text/html; charset=utf-8")
 		}
+		if implicit {
+			b.ResponseWriter.WriteHeader(http.StatusOK)
+		}
+		_, _ = b.ResponseWriter.Write(nil)
+		b.check()
 	}
 	if b.overruled {
 		return held{b}
@@ -196,18 +185,18 @@ func (b *boundary) finish() {
 		// writer: cookies leave with it, and no token any more.
 		b.q.settle(0, nil, true)
 	case b.private:
-		b.guard() // http.TimeoutHandler and its like send the headers after this
+		protect(b.header) // http.TimeoutHandler and its like send the headers after this
 	}
 }
 
 // release writes what was held, with blanks for what identifies the visitor.
 func (b *boundary) release() {
 	if token := b.q.given; token.Reveal() != "" {
-		if !bytes.Contains(b.body, []byte(token.Reveal())) {
-			panic(http.ErrAbortHandler) // it is in there in another form, compressed perhaps: better no page
-		}
 		// Without its claim the page is nobody's in particular: its script asks.
 		for _, secret := range []string{token.Reveal(), token.Email(), b.q.m.fingerprint(token.Email())} {
+			if !bytes.Contains(b.body, []byte(secret)) {
+				panic(http.ErrAbortHandler) // it is in there in another form, compressed or escaped: better no page
+			}
 			b.body = bytes.ReplaceAll(b.body, []byte(secret), bytes.Repeat([]byte(" "), len(secret)))
 		}
 	}

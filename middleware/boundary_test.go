@@ -11,8 +11,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -221,25 +223,60 @@ func TestNoTokenIsStorable(t *testing.T) {
 	}
 }
 
-// A header that takes another's place once the chat is drawn is noticed, too: the
-// visitor is identified, and no cache keeps the page.
+// A header that takes another's place once the chat is drawn is noticed, too, up
+// to the end where somebody further out keeps the headers until then: the visitor
+// is identified, and no cache keeps the page.
 func TestHeaderInPlaceOfAnother(t *testing.T) {
-	a := newApp(t)
-	r := navigation()
-	r.Header.Set("Cookie", markerName+"="+marker(serve(a.pages, navigation(ada)))) // no cookie will be set
-	got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Vary", "Cookie")
-		w.Header().Set("X-Draft", "1")
-		chat := snippet.HTML(r.Context())
-		w.Header().Del("X-Draft")
-		w.Header().Set("Cdn-Cache-Control", "max-age=600")
-		shop(w, chat)
-	})), r, ada)
-	if !hasToken(t, got.body) {
-		t.Errorf("not identified: %s", got.body)
+	a, cookie := newApp(t), ""
+	cookie = markerName + "=" + marker(serve(a.pages, navigation(ada)))
+	prepare := func(h http.Header) {
+		h.Set("Vary", "Cookie")
+		h.Set("X-Draft", "1")
 	}
-	if why := storable(got.Header); why != "" {
-		t.Errorf("a token with %s", why)
+	replace := func(h http.Header) {
+		h.Del("X-Draft")
+		h.Set("Cdn-Cache-Control", "max-age=600")
+	}
+	timeout := func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") }
+	late := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(&deferring{ResponseWriter: w, status: http.StatusOK, after: 2}, r)
+		})
+	}
+	for name, tt := range map[string]struct {
+		outside func(http.Handler) http.Handler
+		write   func(http.ResponseWriter, template.HTML)
+	}{
+		"before the first byte": {nil, func(w http.ResponseWriter, chat template.HTML) {
+			replace(w.Header())
+			shop(w, chat)
+		}},
+		"after the last byte, TimeoutHandler outside": {timeout, func(w http.ResponseWriter, chat template.HTML) {
+			shop(w, chat)
+			replace(w.Header())
+		}},
+		"between two bytes, and the first is kept outside": {late, func(w http.ResponseWriter, chat template.HTML) {
+			fmt.Fprint(w, "<!doctype html>")
+			replace(w.Header())
+			shop(w, chat)
+		}},
+	} {
+		h := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			prepare(w.Header())
+			tt.write(w, snippet.HTML(r.Context()))
+		}))
+		if tt.outside != nil {
+			h = tt.outside(h)
+		}
+		r := navigation()
+		r.Header.Set("Cookie", cookie) // no cookie will be set
+		got := visit(t, h, r, ada)
+		if !hasToken(t, got.body) {
+			t.Errorf("%s: not identified: %s", name, got.body)
+		}
+		if why := storable(got.Header); why != "" {
+			t.Errorf("%s: a token with %s", name, why)
+		}
 	}
 	wantNoLog(t, a)
 }
@@ -339,6 +376,7 @@ func TestPagesWithoutChatYet(t *testing.T) {
 	a := newApp(t)
 	for name, h := range map[string]http.HandlerFunc{
 		"HTML begun":       func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html><p>") },
+		"a line end first": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "\r\n") }, // of a template's
 		"status, no type":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
 		"flushed, no type": func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() },
 		"compressed, no type": func(w http.ResponseWriter, _ *http.Request) {
@@ -401,6 +439,36 @@ func TestOverruledByAnOuterHandler(t *testing.T) {
 	}
 }
 
+// Of pages that stream, only the one by which it is noticed is held back.
+func TestOverruledStream(t *testing.T) {
+	a, done := newApp(t), make(chan struct{})
+	visit(t, overruling(a.pages), navigation(), ada)
+	stream := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "<!doctype html>"+strings.Repeat("text ", 2000)) // more than net/http keeps back
+		<-done
+		fmt.Fprint(w, snippet.HTML(r.Context()))
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		overruling(a.Handler(stream)).ServeHTTP(w, r.WithContext(middleware.WithVisitor(r.Context(), ada)))
+	}))
+	defer server.Close()
+	finish := sync.OnceFunc(func() { close(done) })
+	late := time.AfterFunc(5*time.Second, finish)
+	res, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !late.Stop() {
+		t.Error("the page came when it was complete")
+	}
+	finish()
+	body, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || hasToken(t, string(body)) {
+		t.Errorf("%v, %s", err, body)
+	}
+}
+
 // scs and its like add a directive while the headers leave: that overrules
 // nothing.
 func TestStricterOuterHandler(t *testing.T) {
@@ -424,25 +492,67 @@ func (w adder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Where the token cannot be found in what leaves, no page is better.
-func TestOverruledAndCompressed(t *testing.T) {
+// Who answers once more, after a page that broke off, is no outer handler: the page
+// arrives, and nobody is the worse for it.
+func TestSecondAnswerOverrulesNothing(t *testing.T) {
+	for _, status := range []int{http.StatusEarlyHints, http.StatusInternalServerError} {
+		a := newApp(t)
+		got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shop(w, snippet.HTML(r.Context()))
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(status)
+			fmt.Fprint(w, "sorry")
+		})), navigation(), ada)
+		if !hasToken(t, got.body) || !strings.HasSuffix(got.body, "sorry") || storable(got.Header) != "" {
+			t.Errorf("%d: %v %s", status, got.Header, got.body)
+		}
+		wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+		wantNoLog(t, a)
+	}
+}
+
+// The same for a response that was another visitor's at first.
+func TestOverruledAfterTwoVisitors(t *testing.T) {
 	a := newApp(t)
-	compressed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		z := gzip.NewWriter(w)
-		fmt.Fprintf(z, "<!doctype html>%s", snippet.HTML(r.Context()))
-		z.Close()
-	})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		overruling(a.Handler(compressed)).ServeHTTP(w, r.WithContext(middleware.WithVisitor(r.Context(), ada)))
-	}))
-	defer server.Close()
-	res, err := server.Client().Get(server.URL)
-	if err == nil {
-		body, readErr := io.ReadAll(res.Body)
-		res.Body.Close()
-		if readErr == nil || len(body) > 0 {
-			t.Errorf("%d bytes, %v", len(body), readErr)
+	eve := hubspot.Visitor{Email: "eve@example.com", EmailVerified: true}
+	got := visit(t, overruling(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first := snippet.HTML(r.Context())
+		a.SignedIn(w, r, eve)
+		shop(w, first+snippet.HTML(r.Context()))
+	}))), navigation(), ada)
+	for _, call := range a.hubspot.Calls() {
+		if strings.Contains(got.body, call.Email) || strings.Contains(got.body, call.Token) {
+			t.Errorf("%s and the token are in the page", call.Email)
+		}
+	}
+}
+
+// Where the token or the address cannot be found in what leaves, no page is better.
+func TestOverruledAndInAnotherForm(t *testing.T) {
+	for name, tt := range map[string]struct {
+		visitor hubspot.Visitor
+		page    http.HandlerFunc
+	}{
+		"compressed": {ada, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			fmt.Fprintf(z, "<!doctype html>%s", snippet.HTML(r.Context()))
+			z.Close()
+		}},
+		"escaped": {hubspot.Visitor{Email: "o'hara@example.com", EmailVerified: true}, page(nil)},
+	} {
+		a := newApp(t)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			overruling(a.Handler(tt.page)).ServeHTTP(w, r.WithContext(middleware.WithVisitor(r.Context(), tt.visitor)))
+		}))
+		defer server.Close()
+		res, err := server.Client().Get(server.URL)
+		if err == nil {
+			body, readErr := io.ReadAll(res.Body)
+			res.Body.Close()
+			if readErr == nil || len(body) > 0 {
+				t.Errorf("%s: %d bytes, %v", name, len(body), readErr)
+			}
 		}
 	}
 }
@@ -552,23 +662,31 @@ func TestAfterTheHandlerReturned(t *testing.T) {
 }
 
 // deferring is an outer writer that keeps the headers until the first byte, as
-// gin's does.
+// gin's does, or until there are enough for a compressor, and the bytes with them.
 type deferring struct {
 	http.ResponseWriter
 	status int
+	after  int // writes, that of nothing included
 	sent   bool
 	last   func(http.Header)
+	kept   []byte
 }
 
 func (w *deferring) WriteHeader(status int) { w.status = status }
 
 func (w *deferring) Write(p []byte) (int, error) {
+	if w.after > 0 {
+		w.after--
+		w.kept = append(w.kept, p...)
+		return len(p), nil
+	}
 	if !w.sent {
 		w.sent = true
 		if w.last != nil {
 			w.last(w.Header())
 		}
 		w.ResponseWriter.WriteHeader(w.status)
+		_, _ = w.ResponseWriter.Write(w.kept)
 	}
 	return w.ResponseWriter.Write(p)
 }
@@ -629,4 +747,67 @@ func TestTimeoutWhileThePageIsDrawn(t *testing.T) {
 	}
 	res.Body.Close()
 	<-done
+}
+
+// The headers of somebody else's answer, "too late" perhaps, leave at the moment
+// in which the page part protects them.
+func TestHeadersLeaveWhileThePageIsDrawn(t *testing.T) {
+	a := newApp(t)
+	h := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		drawn := make(chan struct{})
+		go func() {
+			defer close(drawn)
+			snippet.HTML(r.Context())
+		}()
+		for range 100 { // as long as drawing takes
+			runtime.Gosched()
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		<-drawn
+	}))
+	for range 100 {
+		if got := serve(h, navigation(ada)); storable(got.Header()) != "" {
+			t.Errorf("left with %s", storable(got.Header()))
+		}
+	}
+}
+
+// sniffing is an outer writer that looks for the content type in the first part of
+// the body, as compressors do.
+type sniffing struct{ http.ResponseWriter }
+
+func (w sniffing) Write(p []byte) (int, error) {
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", http.DetectContentType(p))
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Such a writer finds what it would find without the boundary: a page.
+func TestSniffingWriter(t *testing.T) {
+	a := newApp(t)
+	for _, way := range []string{"buffered", "headers first", "streamed", "WriteString"} {
+		h := pages(func(http.Header) {})[way]
+		if h == nil {
+			h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, "<!doctype html>"+string(snippet.HTML(r.Context())))
+			})
+		}
+		for _, compressed := range []bool{false, true} {
+			got := visit(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				outer := http.ResponseWriter(&deferring{ResponseWriter: w, status: http.StatusOK}) // as echo's
+				if compressed {
+					w.Header().Set("Content-Encoding", "identity") // net/http does not sniff
+					outer = w                                      // as gorilla's
+				}
+				a.Handler(h).ServeHTTP(sniffing{outer}, r)
+			}), navigation(), ada)
+			if kind := got.Header.Get("Content-Type"); kind != "text/html; charset=utf-8" && !(compressed && way == "headers first") {
+				t.Errorf("%s, encoding %q: %q", way, got.Header.Get("Content-Encoding"), kind)
+			}
+			if !hasToken(t, got.body) {
+				t.Errorf("%s: not identified", way)
+			}
+		}
+	}
 }

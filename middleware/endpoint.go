@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -67,7 +68,7 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case err != nil:
-		m.log.DebugContext(r.Context(), "middleware: no token for the endpoint", "error", err)
+		m.log.Log(r.Context(), slog.LevelDebug, "middleware: no token for the endpoint", slog.Any("error", err))
 		h.Set("Retry-After", endpointRetry)
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case token.Reveal() == "":

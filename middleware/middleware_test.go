@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"regexp"
@@ -284,6 +285,31 @@ func TestPanicsInTheApplicationsFunctions(t *testing.T) {
 				t.Errorf("%s panics with %s: the value is in the log: %s", function, name, lines[0])
 			}
 		}
+	}
+}
+
+// panicking is a slog.Handler of the application's.
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool  { return true }
+func (panicking) Handle(context.Context, slog.Record) error { panic("handler") }
+
+func TestPanicsInTheLogger(t *testing.T) {
+	a := newApp(t)
+	a.hubspot.SetOutage(&hubspottest.Fault{Status: 503})
+	log := middleware.WithLogger(slog.New(panicking{}))
+	m, err := middleware.New(a.tokens, signedIn, middleware.WithConfig(hubspot.Config{PortalID: "12345678"}), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAnonymous(t, serve(m.Handler(page(nil)), navigation(hubspot.Visitor{Email: ada.Email}))) // not verified
+	wantAnonymous(t, serve(m.Handler(page(nil)), navigation(hubspot.Visitor{Email: "ada", EmailVerified: true})))
+	misplaced := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page(nil)(w, r.WithContext(middleware.WithVisitor(r.Context(), ada)))
+	})
+	wantAnonymous(t, serve(m.Handler(misplaced), navigation()))
+	if w := serve(m.TokenHandler(), ask(ada)); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("the endpoint answered %d", w.Code)
 	}
 }
 

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"strings"
@@ -117,11 +118,15 @@ func isPage(status int, h http.Header, start []byte) bool {
 	}
 	kind := h.Get("Content-Type")
 	if kind == "" {
-		if len(start) == 0 || h.Get("Content-Encoding") != "" {
+		if len(bytes.TrimSpace(start)) == 0 || h.Get("Content-Encoding") != "" {
 			return true // nobody knows yet
 		}
 		kind = http.DetectContentType(start) // as net/http will
 	}
+	return isHTML(kind)
+}
+
+func isHTML(kind string) bool {
 	is := func(html string) bool { return len(kind) >= len(html) && strings.EqualFold(kind[:len(html)], html) }
 	return is("text/html") || is("application/xhtml+xml")
 }

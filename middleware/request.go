@@ -29,7 +29,7 @@ type request struct {
 	who      who
 	token    hubspot.Token // of who, once it came
 	refused  bool          // HubSpot does not accept who
-	deadline time.Time     // end of the render budget, which begins with the first wait
+	deadline time.Time     // end of the render budget, once somebody waited
 	fate     fate
 	expire   bool          // the widget's cookies, which are another's
 	drawn    bool          // a page part was given…
@@ -173,9 +173,20 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 	}
 	if q.fate == undecided {
 		q.fate = private
-		q.out.protect() // for whoever writes past the boundary
+		protect(q.out.header) // for whoever writes past the boundary
 	}
 	return is.fingerprint, ""
+}
+
+// within is ctx until the render budget is used up, which begins with the first
+// wait.
+func (q *request) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.deadline.IsZero() {
+		q.deadline = time.Now().Add(q.m.budget())
+	}
+	return context.WithDeadline(ctx, q.deadline)
 }
 
 // await puts the visitor's token into chat, or why there is none.
@@ -183,12 +194,9 @@ func (q *request) await(ctx context.Context, is who, chat *identity.Chat) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.token.Reveal() == "" {
-		if q.deadline.IsZero() {
-			q.deadline = time.Now().Add(q.m.budget())
-		}
-		limited, cancel := context.WithDeadline(ctx, q.deadline)
-		defer cancel()
 		q.mu.Unlock()
+		limited, cancel := q.within(ctx)
+		defer cancel()
 		_, err := q.fetch(limited, is)
 		q.mu.Lock()
 		chat.Reason = why(err)
@@ -198,8 +206,10 @@ func (q *request) await(ctx context.Context, is who, chat *identity.Chat) {
 		chat.Claim, chat.Reason = identity.Nobody, "the visitor signed out"
 	case q.refused:
 		chat.Claim = identity.Nobody // as the marker, see settle
-	default:
+	case q.given == hubspot.Token{}, q.given == q.token:
 		chat.Token, q.given = q.token, q.token
+	default:
+		chat.Reason = "the response has another token" // which has to be found, see release
 	}
 }
 
@@ -227,7 +237,7 @@ func why(err error) string {
 func (m *Middleware) hint(ctx context.Context) {
 	if _, ok := VisitorFrom(ctx); ok {
 		m.misplaced.Do(func() {
-			m.log.WarnContext(ctx, "middleware: a page's context holds a visitor that identify did not see: the chat's handler belongs inside of the authentication (said once)")
+			m.log.Log(ctx, slog.LevelWarn, "middleware: a page's context holds a visitor that identify did not see: the chat's handler belongs inside of the authentication (said once)")
 		})
 	}
 }
@@ -238,9 +248,9 @@ func (m *Middleware) hint(ctx context.Context) {
 // private, and can be called again while the headers are still here.
 func (q *request) settle(status int, start []byte, whole bool) bool {
 	h := q.out.header
-	page := isPage(status, h, start)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	page := isPage(status, h, start)
 	if !page && !q.drawn && q.fate == undecided {
 		q.fate = left // a style sheet, an answer of an API: most responses
 		return false
@@ -248,7 +258,7 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 	chats, open := true, false
 	if page || q.fate == private { // or else nothing needs to be asked
 		// The chat may still come, and then it is too late for the headers.
-		open = page && !whole && !q.drawn && !public(h)
+		open = page && !whole && !q.drawn && !public(h) && !q.m.isOverruled()
 		q.mu.Unlock()
 		chats = q.chats()
 		if open {
@@ -281,7 +291,7 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 		}
 		return false
 	}
-	q.out.protect()
+	protect(h)
 	if wanted != brought && !q.who.never {
 		q.m.marker.put(h, q.http, wanted)
 		// An anonymous visitor's widget stays for when they sign in.

@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"regexp"
@@ -29,7 +28,7 @@ func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.
 	is := m.admit(r.Context(), v)
 	q.become(is, false)
 	if is.ok && !m.onDemand.Load() {
-		ctx, cancel := context.WithTimeout(r.Context(), m.budget())
+		ctx, cancel := q.within(r.Context())
 		defer cancel()
 		_, _ = q.fetch(ctx, is)
 	}
@@ -55,11 +54,12 @@ func (m *Middleware) SignedOut(w http.ResponseWriter, r *http.Request) {
 	q, inside := m.requestOf(w, r)
 	before := q.is()
 	q.become(who{reason: "the visitor signed out"}, true)
-	if before.ok {
-		m.tokens.Invalidate(r.Context(), before.visitor)
-	}
 	if !inside {
 		q.settle(0, nil, true)
+	}
+	if before.ok {
+		defer m.log.Recover(r.Context(), "middleware: the token source panicked; it may keep the token")
+		m.tokens.Invalidate(r.Context(), before.visitor)
 	}
 }
 

@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -105,6 +106,28 @@ func TestSignedOutForgetsTheToken(t *testing.T) {
 		if n := len(a.hubspot.Calls()); n != 3 {
 			t.Errorf("%s: %d calls, want a third for the new log-in", where, n)
 		}
+	}
+}
+
+// broken is a token source that cannot forget.
+type broken struct{ middleware.TokenSource }
+
+func (broken) Invalidate(_ context.Context, v hubspot.Visitor) { panic("no " + v.Email) }
+
+// Else the application would not come to end the session.
+func TestSignedOutWithBrokenTokenSource(t *testing.T) {
+	a := newApp(t)
+	m, err := middleware.New(broken{a.tokens}, signedIn, middleware.WithConfig(hubspot.Config{PortalID: "12345678"}), middleware.WithLogger(a.log.logger()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []http.Handler{http.HandlerFunc(m.SignedOut), m.Handler(http.HandlerFunc(m.SignedOut))} {
+		if w := serve(h, navigation(ada)); len(w.Header().Values("Set-Cookie")) != 6 || storable(w.Header()) != "" {
+			t.Errorf("%v", w.Header())
+		}
+	}
+	if lines := a.log.at("ERROR"); len(lines) != 1 || strings.Contains(lines[0], "no "+ada.Email) {
+		t.Errorf("logged %q", lines)
 	}
 }
 
@@ -228,6 +251,20 @@ func TestPageOfTheSignIn(t *testing.T) {
 	if marker(w) != marker(serve(a.pages, navigation(ada))) {
 		t.Errorf("marker %q", marker(w))
 	}
+}
+
+// A page that answers the sign-in itself waits once, not for each of the two.
+func TestSignedInAndThePageWaitOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.hubspot.SetOutage(&hubspottest.Fault{Hang: true})
+		began := time.Now()
+		wantAnonymous(t, serve(a.Handler(page(func(w http.ResponseWriter, r *http.Request) { a.SignedIn(w, r, ada) })), navigation()))
+		if took := time.Since(began); took > 300*time.Millisecond {
+			t.Errorf("the page took %v", took)
+		}
+		time.Sleep(10 * time.Second) // for the call under way
+	})
 }
 
 // Who may not be identified gets no marker at the sign-in either.

@@ -64,7 +64,7 @@ func (m *Middleware) admit(ctx context.Context, v hubspot.Visitor) who {
 	}
 	if !v.EmailVerified {
 		m.unverified.Do(func() {
-			m.log.WarnContext(ctx, "middleware: visitors without EmailVerified stay anonymous: identified, they could read the chats of the address's owner (said once)")
+			m.log.Log(ctx, slog.LevelWarn, "middleware: visitors without EmailVerified stay anonymous: identified, they could read the chats of the address's owner (said once)")
 		})
 		return who{reason: "the visitor's EmailVerified is false"}
 	}

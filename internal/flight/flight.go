@@ -18,19 +18,23 @@ import (
 // ErrGoexit is the result of work that called runtime.Goexit.
 var ErrGoexit = errors.New("the work called runtime.Goexit")
 
-// PanicError is the result of work that panicked. Its text has the type of the
-// panic's value only: the value may quote anything.
+// PanicError is the result of work that panicked. It has the type of the panic's
+// value only: the value may quote anything.
 type PanicError struct {
-	Value any
+	text  string
 	Stack []byte
 }
 
-func (e *PanicError) Error() string {
-	if err, ok := e.Value.(interface{ RuntimeError() }); ok {
-		return fmt.Sprintf("panic: %v", err) // the runtime's own words
+// Panicked is the PanicError of a recovered value, on the goroutine that panicked.
+func Panicked(value any) *PanicError {
+	text := fmt.Sprintf("panic with a %T", value)
+	if err, ok := value.(interface{ RuntimeError() }); ok {
+		text = fmt.Sprintf("panic: %v", err) // the runtime's own words
 	}
-	return fmt.Sprintf("panic with a %T", e.Value)
+	return &PanicError{text, debug.Stack()}
 }
+
+func (e *PanicError) Error() string { return e.text }
 
 // Group shares work by key. The zero Group is ready; it may be used concurrently.
 type Group[V any] struct{ flights singleflight.Group }
@@ -73,7 +77,7 @@ func Guard[V any](ctx context.Context, work func(context.Context) (V, error)) (v
 		r := result{err: ErrGoexit}
 		defer func() {
 			if p := recover(); p != nil {
-				r.err = &PanicError{p, debug.Stack()}
+				r.err = Panicked(p)
 			}
 			done <- r
 		}()

@@ -5,7 +5,6 @@ package seldom
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -34,10 +33,15 @@ func New(logger *slog.Logger) *Logger {
 
 // Seldom logs message at level if nothing of its kind was at that level within
 // the last minute, and at Debug level otherwise. There should be few kinds: each
-// is remembered. A slog.Handler that panics harms nobody but the line.
+// is remembered.
 func (l *Logger) Seldom(ctx context.Context, level slog.Level, kind, message string, attrs ...slog.Attr) {
+	l.Log(ctx, l.level(level, kind), message, attrs...)
+}
+
+// Log logs message. A slog.Handler that panics harms nobody but the line.
+func (l *Logger) Log(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
 	defer func() { _ = recover() }() // the handler is the application's, and the page goes on without its line
-	l.LogAttrs(ctx, l.level(level, kind), message, attrs...)
+	l.LogAttrs(ctx, level, message, attrs...)
 }
 
 // Panicked logs that a function of the application's did, as message says. The
@@ -50,7 +54,7 @@ func (l *Logger) Panicked(ctx context.Context, message string, p *flight.PanicEr
 // It is to be deferred.
 func (l *Logger) Recover(ctx context.Context, message string) {
 	if p := recover(); p != nil {
-		l.Panicked(ctx, message, &flight.PanicError{Value: p, Stack: debug.Stack()})
+		l.Panicked(ctx, message, flight.Panicked(p))
 	}
 }
 
