@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type boundary struct {
 	http.ResponseWriter
 	q       *request
 	header  http.Header // kept: a page part can be drawn while net/http's writer is in use
+	touched atomic.Bool // somebody asked for them since they were last protected
+	guarded int         // how many there were then
 	gone    bool        // the headers have left
 	private bool        // as those of a response that caches must not keep
 	begun   bool        // and the body follows
@@ -62,7 +65,10 @@ func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.ResponseWriter.(http.Hijacker).Hijack()
 }
 
-func (b *boundary) Header() http.Header { return b.header }
+func (b *boundary) Header() http.Header {
+	b.touched.Store(true)
+	return b.header
+}
 
 // Unwrap is for http.ResponseController.
 func (b *boundary) Unwrap() http.ResponseWriter { return b.ResponseWriter }
@@ -116,8 +122,19 @@ func (b *boundary) leave(status int, start []byte, whole bool) {
 		b.gone = true
 		b.private = b.q.settle(status, start, whole)
 	case b.private:
-		protect(b.header)
+		b.guard()
 	}
+}
+
+// guard keeps a private response so. Pages are written in hundreds of parts: it
+// costs next to nothing where nobody asked for the headers, none came, and
+// Cache-Control and Vary stayed.
+func (b *boundary) guard() {
+	if b.touched.Swap(false) || len(b.header) != b.guarded || !isPrivate(b.header["Cache-Control"]) {
+		protect(b.header)
+		b.guarded = len(b.header)
+	}
+	varyByCookie(b.header)
 }
 
 // begin comes before each part of the body, and gives the writer for it. start is

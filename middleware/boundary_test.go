@@ -439,6 +439,47 @@ func TestOverruledByAnOuterHandler(t *testing.T) {
 	}
 }
 
+// What an outer handler sets counts for what it lets caches do.
+func TestHeadersOfAnOuterHandler(t *testing.T) {
+	for _, tt := range []struct {
+		name, value string
+		identified  bool
+	}{
+		{"Cache-Control", "no-store", true},
+		{"Cache-Control", "No-Store, max-age=0", true},
+		{"Cache-Control", "no-cache", false},              // to be kept, and asked for again
+		{"Cache-Control", "private", false},               // by the browser
+		{"Surrogate-Control", `content="ESI/1.0"`, false}, // Varnish then looks at nothing else
+		{"Surrogate-Control", `no-store, content="ESI/1.0"`, true},
+		{"X-Accel-Expires", "0", true},
+		{"X-Accel-Expires", "60", false},
+		{"Cdn-Cache-Control", "no-store", true},
+		{"Cdn-Cache-Control", "max-age=60", false},
+	} {
+		a := newApp(t)
+		outer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.pages.ServeHTTP(setter{w, tt.name, tt.value}, r)
+		})
+		if got := hasToken(t, visit(t, outer, navigation(), ada).body); got != tt.identified {
+			t.Errorf("%s: %s: identified %v", tt.name, tt.value, got)
+		}
+		if logged := len(a.log.at("ERROR")) > 0; logged == tt.identified {
+			t.Errorf("%s: %s: logged %v", tt.name, tt.value, logged)
+		}
+	}
+}
+
+// setter sets a header when they leave.
+type setter struct {
+	http.ResponseWriter
+	name, value string
+}
+
+func (w setter) WriteHeader(status int) {
+	w.Header().Set(w.name, w.value)
+	w.ResponseWriter.WriteHeader(status)
+}
+
 // Of pages that stream, only the one by which it is noticed is held back.
 func TestOverruledStream(t *testing.T) {
 	a, done := newApp(t), make(chan struct{})

@@ -33,14 +33,27 @@ func isPrivate(cacheControl []string) bool {
 }
 
 // protected reports whether h is still as protect left it, or stricter: session
-// managers add no-cache="Set-Cookie" when the headers leave.
+// managers add no-cache="Set-Cookie" when the headers leave. Where there is a
+// Surrogate-Control, Varnish looks at no other header.
 func protected(h http.Header) bool {
 	for name, lines := range h {
-		if cacheHeader(name) && !isPrivate(lines) && slices.ContainsFunc(lines, grants) {
+		if cacheHeader(name) && !isPrivate(lines) &&
+			(slices.ContainsFunc(lines, grants) || strings.EqualFold(name, "Surrogate-Control") && !noStore(lines)) {
 			return false
 		}
 	}
-	return slices.Contains(h["Cache-Control"], privateNoStore)
+	return noStore(h["Cache-Control"])
+}
+
+func noStore(lines []string) bool {
+	for _, line := range lines {
+		for directive := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(directive), "no-store") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func varyByCookie(h http.Header) {
