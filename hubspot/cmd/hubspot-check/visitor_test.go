@@ -244,10 +244,10 @@ func byCookie(r *http.Request) string { return r.URL.String() + strings.Join(r.H
 
 var anyToken = regexp.MustCompile(`"identificationToken":"[^"]+"`)
 
-// inToken puts another token into pages.
-func inToken(token string) proxy {
+// inToken puts another token into pages, issued and expiring so long from then.
+func inToken(issued, expires time.Duration) proxy {
 	return pages(func(_ *http.Request, a *reply) {
-		a.body = anyToken.ReplaceAllString(a.body, `"identificationToken":"`+token+`"`)
+		a.body = anyToken.ReplaceAllString(a.body, `"identificationToken":"`+jwt(time.Now().Add(issued), time.Now().Add(expires))+`"`)
 	})
 }
 
@@ -327,9 +327,9 @@ func TestVisitorMistakes(t *testing.T) {
 		"HubSpot is down": {shop{config: func(cfg *hubspot.Config) { cfg.APIURL, cfg.Debug = down.URL, true }}, []string{
 			"token endpoint as visitor: POST /hubspot-visitor/token has no token for now (503): no token",
 			"identity as visitor: the page knows the visitor and has no token, on the second view either, since no token"}},
-		"expired": {shop{proxy: inToken(jwt(time.Now().Add(-15*hour), time.Now().Add(-3*hour)))}, []string{
+		"expired": {shop{proxy: inToken(-15*hour, -3*hour)}, []string{
 			"identity as visitor: the token expired 3h0m0s ago"}},
-		"nearly expired": {shop{proxy: inToken(jwt(time.Now().Add(-11*hour), time.Now().Add(hour/6)))}, []string{
+		"nearly expired": {shop{proxy: inToken(-11*hour, hour/6)}, []string{
 			"identity as visitor: the token is good for 10m0s only"}},
 		"a replica is anonymous": {shop{proxy: anonymously(3)}, []string{
 			"identity as visitor: of two pages only one identifies the visitor"}},
