@@ -42,7 +42,7 @@ func protected(h http.Header) bool {
 			return false
 		}
 	}
-	return noStore(h["Cache-Control"])
+	return isPrivate(h["Cache-Control"]) || noStore(h["Cache-Control"])
 }
 
 func noStore(lines []string) bool {
