@@ -25,7 +25,7 @@ require (
 	github.com/labstack/echo/v5 v5.4.4
 	github.com/prometheus/client_golang v1.25.0
 	github.com/redis/go-redis/v9 v9.23.0
-	github.com/seed84b9cbbc/hubspot-visitor v0.0.0
+	github.com/seed84b9cbbc/hubspot-visitor v0.1.0
 	github.com/seed84b9cbbc/hubspot-visitor/hubspot/redisstore v0.0.0-00010101000000-000000000000
 	github.com/unrolled/secure v1.18.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0

@@ -6,7 +6,7 @@ go 1.26.0
 require (
 	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/redis/go-redis/v9 v9.23.0
-	github.com/seed84b9cbbc/hubspot-visitor v0.0.0
+	github.com/seed84b9cbbc/hubspot-visitor v0.1.0
 	go.uber.org/goleak v1.3.0
 )
 
