@@ -64,6 +64,9 @@ var (
 	chromium func() context.Context
 )
 
+// scratch is a folder for what several tests share, and is removed behind them.
+var scratch string
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -93,6 +96,11 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
+	if scratch, err = os.MkdirTemp("", "e2e-"); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
 	hubspotHosts.start()
 	defer hubspotHosts.server.Close()
 	shopHost.start()
@@ -133,7 +141,9 @@ func start(path string) (ctx context.Context, stop func()) {
 		chromedp.Flag("disable-sync", true),
 		// Frames of other hosts stay where the tests can reach them.
 		chromedp.Flag("disable-site-isolation-trials", true),
-		chromedp.Flag("disable-features", "IsolateOrigins,site-per-process,Translate,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"),
+		chromedp.Flag("disable-features", "IsolateOrigins,site-per-process,Translate,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,"+
+			// Pages of Chromium's own behind the address bar of each window: twice the work of ours.
+			"WebUIOmniboxPopup,WebUIOmniboxAimPopup,PreloadTopChromeWebUI"),
 		// HubSpot's host names, for the tests that need them, and no others.
 		chromedp.Flag("host-resolver-rules", fmt.Sprintf(
 			"MAP *.hs-scripts.com %[1]s,MAP *.usemessages.com %[1]s,MAP *.hubspot.com %[1]s,MAP static.hsappstatic.net %[1]s,MAP shop.test %[2]s,MAP *.shop.test %[2]s",

@@ -132,6 +132,7 @@ func TestLauncher(t *testing.T) {
 
 // TestLauncherUnderStrictPolicy: neither its script nor its style is blocked.
 func TestLauncherUnderStrictPolicy(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		options []snippet.Option

@@ -593,6 +593,7 @@ func TestStoriesOfHtmx(t *testing.T) {
 	t.Parallel()
 	for version, path := range map[string]string{"1.9": "htmx-1/dist/htmx.min.js", "2.0": "htmx-2/dist/htmx.min.js", "4": "htmx.org/dist/htmx.min.js"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			boosted := func(s *site, _ *configure) { s.attributes = `hx-boost="true" hx-boost:inherited="true"` }
 			slot := func(s *site, _ *configure) { s.body = `<div id="slot"></div>` }
 			fragment := `htmx.ajax("GET", "/fragment", { target: "#slot", swap: "innerHTML" })`

@@ -39,6 +39,7 @@ func (tb *tab) prepare(visitors ...string) {
 }
 
 func TestSwitchesInOneDocument(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		order []string
@@ -244,17 +245,20 @@ func (tb *tab) utk() string {
 // TestCookiesOfAnotherVisitor: what an anonymous visitor began goes on after
 // signing in; it is gone when the visitor signs out or is another one.
 func TestCookiesOfAnotherVisitor(t *testing.T) {
+	t.Parallel()
 	for _, host := range []string{"127.0.0.1", "www.shop.test"} {
 		t.Run(host, func(t *testing.T) {
 			t.Parallel()
-			hs := hubspottest.NewServer(t)
-			hubspotHosts.serve(t, hs.Handler())
-			s := newSite(t, onShopTest(t), func(_ *site, c *configure) {
-				c.emulator = hs
-				if host != "127.0.0.1" {
+			var with []func(*site, *configure)
+			if host != "127.0.0.1" {
+				hs := hubspottest.NewServer(t)
+				hubspotHosts.serve(t, hs.Handler())
+				with = append(with, onShopTest(t), func(_ *site, c *configure) {
+					c.emulator = hs
 					c.hubspot.LoaderURL = "//js.hs-scripts.com"
-				}
-			})
+				})
+			}
+			s := newSite(t, with...)
 			base := s.url
 			if host != "127.0.0.1" {
 				base = "https://" + host
