@@ -34,7 +34,7 @@ test-e2e: internal/e2e/node_modules
 proof: internal/e2e/node_modules
 	PROOF=1 $(GO) test -race -timeout=30m -run 'Herd|Storm|Days|Outage|AccountError|Bounds|WrongIdentity' ./hubspot
 	cd hubspot/redisstore && PROOF=1 $(GO) test -race -timeout=5m -run 'Failover|ShareTokens' .
-	cd internal/e2e && PROOF=1 $(GO) test -timeout=20m -run 'Schedules|Damage|Weight|RunTime|WidgetFacts|CachesInTheBrowser|ForEverybody' ./...
+	cd internal/e2e && PROOF=1 $(GO) test -timeout=20m -run 'Schedules|Damage|Weight|RunTime|WidgetFacts|CachesInTheBrowser|ForEverybody|Stories|SwitchesInOne|SomebodyElse' ./...
 	$(MAKE) fuzz
 
 internal/e2e/node_modules: internal/e2e/package-lock.json

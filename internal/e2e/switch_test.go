@@ -44,17 +44,21 @@ func TestSwitchesInOneDocument(t *testing.T) {
 		name  string
 		order []string
 		early bool // while the first load is under way
+		proof bool // another is much like it: for make proof
 	}{
-		{"A B C", []string{first, second, third}, false},
-		{"A B C during the first load", []string{first, second, third}, true},
-		{"A B A C", []string{first, second, first, third}, false},
-		{"A B A C during the first load", []string{first, second, first, third}, true},
-		{"there and back", []string{first, second, first}, false},
-		{"sign-out", []string{first, ""}, false},
-		{"sign-out and in again", []string{first, "", first}, true},
-		{"sign-in", []string{"", first}, false},
+		{"A B C", []string{first, second, third}, false, true},
+		{"A B C during the first load", []string{first, second, third}, true, true},
+		{"A B A C", []string{first, second, first, third}, false, false},
+		{"A B A C during the first load", []string{first, second, first, third}, true, false},
+		{"there and back", []string{first, second, first}, false, false},
+		{"sign-out", []string{first, ""}, false, false},
+		{"sign-out and in again", []string{first, "", first}, true, false},
+		{"sign-in", []string{"", first}, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.proof {
+				onlyAsProof(t, "another is much like it")
+			}
 			t.Parallel()
 			s := newSite(t, withSwapper)
 			s.hubspot.SetWidgetDelay(250 * time.Millisecond)
