@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -235,6 +237,13 @@ func listen(t *testing.T, parent context.Context, options ...chromedp.ContextOpt
 	if err != nil {
 		t.Fatal(err)
 	}
+	// No test asks the browser what a page fetches, or for its styles.
+	if _, err := chromedp.Call(ctx, network.Disable, cdp.Empty{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, css.Disable, cdp.Empty{}); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			tb.mu.Lock()
@@ -391,7 +400,7 @@ func (tb *tab) untilInFrame(what, condition string) {
 			_ = tb.inFrame(`document.body.outerHTML + " at " + location.href`, &state)
 			tb.t.Fatalf("%s: not within %v (last error: %v); the chat is %s", what, patience, err, state)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // a look takes three calls
 	}
 }
 
@@ -408,7 +417,7 @@ func (tb *tab) thread() []string {
 		if time.Now().After(deadline) {
 			tb.t.Fatalf("the chat shows no thread: %v", err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // a look takes three calls
 	}
 }
 
