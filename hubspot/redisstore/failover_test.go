@@ -8,6 +8,7 @@ import (
 // A Redis of several servers loses one, and another takes its place: nobody gets
 // another's token, each visitor costs one call before and after, and no page notices.
 func TestReplicasThroughAFailover(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		start func(*testing.T) *topology

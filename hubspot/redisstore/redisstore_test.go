@@ -197,6 +197,7 @@ func TestStoreReturnsAfterRestart(t *testing.T) {
 // A call ends with its context's deadline, however long the server takes: with
 // Open, and with the options that New's client should have.
 func TestStoreEndsAtTheDeadline(t *testing.T) {
+	t.Parallel()
 	silent := listenSilently(t).Addr().String()
 	for _, url := range []string{"redis://" + silent, "redis+cluster://" + silent, "redis://" + silent + "?master_name=tokens"} {
 		testDeadline(t, mustOpen(t, url))

@@ -56,7 +56,10 @@ func testSharing(t *testing.T, server *server) {
 
 	server.restart(t)
 	began, probe := time.Now(), 1000
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
 	eventually(t, "the replicas share again", func() bool {
+		<-tick.C
 		probe++
 		for replica := range shop.replicas {
 			shop.mustPage(t, replica, probe)
@@ -327,6 +330,7 @@ func testFromEnv(t *testing.T, server *server) {
 // A store that fails five times in a row is left alone for five seconds, and
 // pages are in time before, during and after that.
 func TestReplicasLeaveADeadStoreAlone(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		addr func(*testing.T) string
@@ -367,7 +371,12 @@ func TestReplicasLeaveADeadStoreAlone(t *testing.T) {
 				t.Errorf("the store was asked %d times while it was to be left alone", last-failed)
 			}
 			alone := len(y.took) - trying
-			eventually(t, "the store is asked again", func() bool { return visit() > last })
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			eventually(t, "the store is asked again", func() bool {
+				<-tick.C
+				return visit() > last
+			})
 			again := time.Since(left)
 			if again < 4*time.Second || again > 8*time.Second {
 				t.Errorf("the store was asked again after %v, want 5s", again)

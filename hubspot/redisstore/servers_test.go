@@ -10,6 +10,7 @@ import (
 
 // The contract holds on each kind of server that Open has a form for.
 func TestStoreOnRealServers(t *testing.T) {
+	t.Parallel()
 	onEachServer(t, func(t *testing.T, s *server) {
 		t.Parallel()
 		testContract(t, mustOpen(t, s.url), s.rdb, nil)

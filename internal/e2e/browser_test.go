@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -64,6 +66,9 @@ var (
 	chromium func() context.Context
 )
 
+// scratch is a folder for what several tests share, and is removed behind them.
+var scratch string
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -93,6 +98,11 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
+	if scratch, err = os.MkdirTemp("", "e2e-"); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
 	hubspotHosts.start()
 	defer hubspotHosts.server.Close()
 	shopHost.start()
@@ -133,7 +143,9 @@ func start(path string) (ctx context.Context, stop func()) {
 		chromedp.Flag("disable-sync", true),
 		// Frames of other hosts stay where the tests can reach them.
 		chromedp.Flag("disable-site-isolation-trials", true),
-		chromedp.Flag("disable-features", "IsolateOrigins,site-per-process,Translate,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"),
+		chromedp.Flag("disable-features", "IsolateOrigins,site-per-process,Translate,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,"+
+			// Pages of Chromium's own behind the address bar of each window: twice the work of ours.
+			"WebUIOmniboxPopup,WebUIOmniboxAimPopup,PreloadTopChromeWebUI"),
 		// HubSpot's host names, for the tests that need them, and no others.
 		chromedp.Flag("host-resolver-rules", fmt.Sprintf(
 			"MAP *.hs-scripts.com %[1]s,MAP *.usemessages.com %[1]s,MAP *.hubspot.com %[1]s,MAP static.hsappstatic.net %[1]s,MAP shop.test %[2]s,MAP *.shop.test %[2]s",
@@ -223,6 +235,13 @@ func listen(t *testing.T, parent context.Context, options ...chromedp.ContextOpt
 		}
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	// No test asks the browser what a page fetches, or for its styles.
+	if _, err := chromedp.Call(ctx, network.Disable, cdp.Empty{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, css.Disable, cdp.Empty{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -381,7 +400,7 @@ func (tb *tab) untilInFrame(what, condition string) {
 			_ = tb.inFrame(`document.body.outerHTML + " at " + location.href`, &state)
 			tb.t.Fatalf("%s: not within %v (last error: %v); the chat is %s", what, patience, err, state)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // a look takes three calls
 	}
 }
 
@@ -398,7 +417,7 @@ func (tb *tab) thread() []string {
 		if time.Now().After(deadline) {
 			tb.t.Fatalf("the chat shows no thread: %v", err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // a look takes three calls
 	}
 }
 

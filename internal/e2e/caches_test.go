@@ -207,11 +207,15 @@ func (tb *tab) becomes(want string) {
 // TestCachesInTheBrowser: a cache gives everybody the same page, and each sees a
 // chat of their own in it, or an anonymous one.
 func TestCachesInTheBrowser(t *testing.T) {
+	t.Parallel()
 	for _, p := range proxies {
 		if p.keeps {
 			continue // it would show a page after its visitor has left
 		}
 		t.Run(p.name, func(t *testing.T) {
+			if !p.careless {
+				onlyAsProof(t, "a careful cache is easier than a careless one")
+			}
 			t.Parallel()
 			var made atomic.Int64 // public pages
 			s := newSite(t, withKinds(func(r *http.Request) {

@@ -26,15 +26,16 @@ type proxy struct {
 	args     string // another
 	hit      func(http.Header) bool
 
-	asks  bool // requests with cookies are not answered from the cache
-	keeps bool // everything is kept, whatever the application says of it, apart from Vary
+	asks     bool // requests with cookies are not answered from the cache
+	careless bool // it overlooks cookies
+	keeps    bool // everything is kept, whatever the application says of it, apart from Vary
 }
 
 // proxies are common set-ups, careful ones and careless ones.
 var proxies = []proxy{
 	{name: "nginx", program: "nginx", packaged: "nginx", config: nginx(""), args: nginxArgs, hit: xCache},
 	// Two lines that are found in many a site's configuration.
-	{name: "nginx that ignores Vary", program: "nginx", packaged: "nginx", config: nginx("proxy_ignore_headers Vary; proxy_cache_methods GET HEAD POST;"), args: nginxArgs, hit: xCache},
+	{name: "nginx that ignores Vary", program: "nginx", packaged: "nginx", config: nginx("proxy_ignore_headers Vary; proxy_cache_methods GET HEAD POST;"), args: nginxArgs, hit: xCache, careless: true},
 	{name: "nginx that keeps everything", program: "nginx", packaged: "nginx", config: nginx("proxy_ignore_headers Cache-Control Expires Set-Cookie X-Accel-Expires;"), args: nginxArgs, hit: xCache, keeps: true},
 	{name: "Varnish", program: "varnishd", packaged: "varnish", config: varnish(""), args: varnishArgs, hit: xVarnish, asks: true},
 	// Whose vcl_recv never comes to the built-in one, which does not look up
@@ -43,7 +44,7 @@ var proxies = []proxy{
 sub vcl_recv {
 	if (req.url ~ "^/(public|surrogate)") { unset req.http.Cookie; }
 	if (req.method == "GET" || req.method == "HEAD") { return (hash); }
-}`), args: varnishArgs, hit: xVarnish},
+}`), args: varnishArgs, hit: xVarnish, careless: true},
 	{name: "Squid", program: "squid", packaged: "squid", config: squid, args: "-N -f {{.Dir}}/config", hit: xCache},
 }
 

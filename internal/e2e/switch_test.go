@@ -39,21 +39,26 @@ func (tb *tab) prepare(visitors ...string) {
 }
 
 func TestSwitchesInOneDocument(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		order []string
 		early bool // while the first load is under way
+		proof bool // another is much like it: for make proof
 	}{
-		{"A B C", []string{first, second, third}, false},
-		{"A B C during the first load", []string{first, second, third}, true},
-		{"A B A C", []string{first, second, first, third}, false},
-		{"A B A C during the first load", []string{first, second, first, third}, true},
-		{"there and back", []string{first, second, first}, false},
-		{"sign-out", []string{first, ""}, false},
-		{"sign-out and in again", []string{first, "", first}, true},
-		{"sign-in", []string{"", first}, false},
+		{"A B C", []string{first, second, third}, false, true},
+		{"A B C during the first load", []string{first, second, third}, true, true},
+		{"A B A C", []string{first, second, first, third}, false, false},
+		{"A B A C during the first load", []string{first, second, first, third}, true, false},
+		{"there and back", []string{first, second, first}, false, false},
+		{"sign-out", []string{first, ""}, false, false},
+		{"sign-out and in again", []string{first, "", first}, true, false},
+		{"sign-in", []string{"", first}, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.proof {
+				onlyAsProof(t, "another is much like it")
+			}
 			t.Parallel()
 			s := newSite(t, withSwapper)
 			s.hubspot.SetWidgetDelay(250 * time.Millisecond)
@@ -244,17 +249,20 @@ func (tb *tab) utk() string {
 // TestCookiesOfAnotherVisitor: what an anonymous visitor began goes on after
 // signing in; it is gone when the visitor signs out or is another one.
 func TestCookiesOfAnotherVisitor(t *testing.T) {
+	t.Parallel()
 	for _, host := range []string{"127.0.0.1", "www.shop.test"} {
 		t.Run(host, func(t *testing.T) {
 			t.Parallel()
-			hs := hubspottest.NewServer(t)
-			hubspotHosts.serve(t, hs.Handler())
-			s := newSite(t, onShopTest(t), func(_ *site, c *configure) {
-				c.emulator = hs
-				if host != "127.0.0.1" {
+			var with []func(*site, *configure)
+			if host != "127.0.0.1" {
+				hs := hubspottest.NewServer(t)
+				hubspotHosts.serve(t, hs.Handler())
+				with = append(with, onShopTest(t), func(_ *site, c *configure) {
+					c.emulator = hs
 					c.hubspot.LoaderURL = "//js.hs-scripts.com"
-				}
-			})
+				})
+			}
+			s := newSite(t, with...)
 			base := s.url
 			if host != "127.0.0.1" {
 				base = "https://" + host
