@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 )
 
 // boundary is the one place where a response leaves the application. Headers
@@ -166,10 +168,14 @@ func (b *boundary) begin(start []byte, whole bool) io.Writer {
 func (b *boundary) check() {
 	if b.private && !b.overruled && !protected(b.header) {
 		b.overruled = true
-		b.q.m.overruled.Store(time.Now().Add(time.Minute).UnixNano()) // pages are the same for everybody until then
-		b.q.m.log.Seldom(b.q.http.Context(), slog.LevelError, "overruled",
-			"middleware: a handler outside of this one lets caches share a visitor's page; its token is kept out of it: put the chat's handler outside of that one")
+		b.q.m.withhold(b.q, "middleware: a handler outside of this one lets caches share a visitor's page; its token is kept out of it: put the chat's handler outside of that one")
 	}
+}
+
+// withhold makes pages the same for everybody, for a minute.
+func (m *Middleware) withhold(q *request, why string) {
+	m.overruled.Store(time.Now().Add(time.Minute).UnixNano())
+	m.log.Seldom(q.http.Context(), slog.LevelError, why, why)
 }
 
 func (m *Middleware) isOverruled() bool {
@@ -200,7 +206,14 @@ func (b *boundary) finish() {
 	case !b.gone:
 		// The response is empty, or somebody further out writes it, perhaps past this
 		// writer: cookies leave with it, and no token any more.
+		exposed := !protected(b.header)
 		b.q.settle(0, nil, true)
+		b.q.mu.Lock()
+		bypassed := exposed && b.q.given != hubspot.Token{} && b.q.http.Context().Err() == nil
+		b.q.mu.Unlock()
+		if bypassed {
+			b.q.m.withhold(b.q, "middleware: a page with a token, which caches may keep, is not written to the ResponseWriter that this handler passed on; pages have no token for a minute: whatever adapts the handler to a framework has to pass that writer on")
+		}
 	case b.private:
 		protect(b.header) // http.TimeoutHandler and its like send the headers after this
 	}

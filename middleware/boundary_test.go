@@ -439,6 +439,41 @@ func TestOverruledByAnOuterHandler(t *testing.T) {
 	}
 }
 
+// An adapter that leaves out the writer that it was given is noticed: no second
+// page has a token, whatever its headers are.
+func TestAdapterThatDropsTheWriter(t *testing.T) {
+	a := newApp(t)
+	dropping := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			chat := snippet.HTML(r.Context())
+			w.Header().Set("Cache-Control", "public, max-age=300")
+			shop(w, chat)
+		})).ServeHTTP(w, r)
+	})
+	visit(t, dropping, navigation(), ada)
+	if lines := a.log.at("ERROR"); len(lines) != 1 || !strings.Contains(lines[0], "has to pass that writer on") {
+		t.Errorf("logged %q", lines)
+	}
+	for range 2 {
+		if got := visit(t, dropping, navigation(), ada); hasToken(t, got.body) {
+			t.Errorf("left with %v: %s", got.Header, got.body)
+		}
+	}
+}
+
+// A page that is not written since its visitor has left is no such adapter's.
+func TestPageThatNobodyWaitsFor(t *testing.T) {
+	a := newApp(t)
+	ctx, leave := context.WithCancel(t.Context())
+	serve(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		snippet.HTML(r.Context())
+		w.Header().Set("Cache-Control", "public, max-age=300")
+		leave()
+	})), navigation(ada).WithContext(middleware.WithVisitor(ctx, ada)))
+	wantNoLog(t, a)
+	wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+}
+
 // What an outer handler sets counts for what it lets caches do.
 func TestHeadersOfAnOuterHandler(t *testing.T) {
 	for _, tt := range []struct {

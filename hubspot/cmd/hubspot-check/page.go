@@ -125,7 +125,7 @@ func noPart(m markup) problem {
 		return problem{"the page has none, since " + m.said, "see \"Why is my page anonymous?\" in the README"}
 	}
 	return problem{"the page has none: no element with " + marker,
-		"put snippet.HTML(r.Context()) at the end of the layout's body, and chat.Handler around the routes; HUBSPOT_CHAT=off, WithConsent without consent, and a cache with a page of before leave it away, too; HUBSPOT_DEBUG=true lets the page say it"}
+		"put snippet.HTML(r.Context()) at the end of the layout's body, and chat.Handler around the routes; HUBSPOT_CHAT=off, WithConsent without consent, and a cache with a page of before leave it away, too. The application's log says whether the context given to snippet.HTML is the wrong one; the rest the page says with HUBSPOT_DEBUG=true"}
 }
 
 func (c *checker) partProblems(ctx context.Context, m markup, p part, d document) (problems []problem) {
@@ -292,7 +292,7 @@ func (c *checker) loaderProblems(ctx context.Context, m markup, p part, page *ur
 		}
 		return problems
 	}
-	if len(loaders) > 1 {
+	if len(loaders) > len(m.parts()) { // several page parts do no harm, each with its loader
 		add(fmt.Sprintf("HubSpot's scripts are included %d times, and the first copy may load the chat before the page part can say who it is", len(loaders)), second)
 	}
 	if !slices.ContainsFunc(loaders, func(f loaderTag) bool { return f.attributes["id"] == "hs-script-loader" }) {
@@ -332,9 +332,11 @@ func settingsProblems(m markup, p part) (problems []problem) {
 	return problems
 }
 
+// ownHeaders is what to do where a page's caching headers are not the library's.
+const ownHeaders = "set Cache-Control before snippet.HTML is called, put chat.Handler outside of whatever else sets caching headers, let a framework's adapter pass on the ResponseWriter that chat.Handler gives it, and let no proxy change them"
+
 func cacheProblems(p part, d document) (problems []problem) {
 	add := func(what, mend string) { problems = append(problems, problem{what, mend}) }
-	const inside = "put chat.Handler outside of whatever sets caching headers, and let no proxy change them"
 	kept, name := mayKeep(d.header)
 	private := isPrivate(d.header)
 	switch {
@@ -343,11 +345,11 @@ func cacheProblems(p part, d document) (problems []problem) {
 		if kept {
 			words = name
 		}
-		add("it holds what is one visitor's, and caches may keep it: "+words, inside)
+		add("it holds what is one visitor's, and caches may keep it: "+words, ownHeaders)
 	case p.claim == claimNobody && kept:
-		add("caches may give it to everybody ("+name+"), but it was made for somebody who is not signed in", inside+": the page is then made for anybody")
+		add("caches may give it to everybody ("+name+"), but it was made for somebody who is not signed in", ownHeaders+": the page is then made for anybody")
 	case p.claim == claimNobody && !private && !varies(d.header):
-		add("Vary: Cookie is missing, so a cache gives this anonymous page to signed-in visitors", inside)
+		add("Vary: Cookie is missing, so a cache gives this anonymous page to signed-in visitors", ownHeaders)
 	}
 	return problems
 }
@@ -364,7 +366,10 @@ func cacheWords(d document) string {
 	if value := strings.Join(d.header["Cache-Control"], ", "); value != "" {
 		return "Cache-Control: " + value
 	}
-	return "Vary: " + cmp.Or(strings.Join(d.header["Vary"], ", "), "none")
+	if value := strings.Join(d.header["Vary"], ", "); value != "" {
+		return "Vary: " + value
+	}
+	return "no caching headers, of which there is no need for the chat's sake"
 }
 
 // isPrivate reports whether no cache between may keep a response.

@@ -134,6 +134,11 @@ func TestPageMistakes(t *testing.T) {
 		want []string
 	}{
 		"none": {application{}, nil},
+		"two page parts": {application{page: func(_ http.Header, body string) string {
+			_, rest, _ := strings.Cut(body, startOfBody)
+			rest, _, _ = strings.Cut(rest, endOfBody)
+			return strings.Replace(body, endOfBody, rest+endOfBody, 1)
+		}}, nil},
 		// The page itself.
 		"not there":     {application{page: header("Test-Status", "404")}, []string{"page: it answers 404"}},
 		"not a page":    {application{page: header("Content-Type", "application/json")}, []string{"page: it is no HTML but application/json"}},

@@ -394,15 +394,18 @@ func (c *checker) cachingAsVisitor(v *visit) {
 	p, d := best.last(), best.document
 	problems := cacheProblems(p, d)
 	if personal(p) && len(problems) == 0 {
-		const mend = "put chat.Handler outside of whatever sets caching headers, and let no proxy change them"
 		if value := strings.ToLower(strings.Join(d.header["Cache-Control"], ", ")); !strings.Contains(value, "private") || !strings.Contains(value, "no-store") {
-			problems = append(problems, problem{"it holds what is one visitor's, and its Cache-Control is " + value + " instead of private, no-store: browsers may show it to the next person", mend})
+			problems = append(problems, problem{"it holds what is one visitor's, and its Cache-Control is " + value + " instead of private, no-store: browsers may show it to the next person", ownHeaders})
 		}
 		if !varies(d.header) {
-			problems = append(problems, problem{"Vary: Cookie is missing from a page that is one visitor's: a cache that keeps everything gives it to others", mend})
+			problems = append(problems, problem{"Vary: Cookie is missing from a page that is one visitor's: a cache that keeps everything gives it to others", ownHeaders})
 		}
 	}
-	c.besides("caching as visitor", problems, "%s; Vary: %s", cacheWords(d), cmp.Or(strings.Join(d.header["Vary"], ", "), "none"))
+	words := cacheWords(d)
+	if vary := strings.Join(d.header["Vary"], ", "); vary != "" && !strings.HasPrefix(words, "Vary") {
+		words += "; Vary: " + vary
+	}
+	c.besides("caching as visitor", problems, "%s", words)
 }
 
 var cached = regexp.MustCompile(`(?i)(^|[^a-z])(refresh)?hit([^a-z=]|$)`)
