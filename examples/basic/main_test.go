@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -66,5 +67,8 @@ func TestREADME(t *testing.T) {
 	}
 	if !strings.Contains(string(readme), "```go\n"+string(program)+"```\n") {
 		t.Error("the program in README.md is not main.go")
+	}
+	if lines := bytes.Count(readme, []byte("\n")); lines > 280 {
+		t.Errorf("README.md has %d lines; whoever decides within five minutes reads 280 at most", lines)
 	}
 }
