@@ -63,7 +63,7 @@ const cookie = () => "hubspot_visitor_" + part.portal + "=";
 
 // marker is the visitor of the marker cookie. In a sandboxed frame reading cookies
 // throws.
-const marker = () => (safely(() => d.cookie.match(cookie() + "(\\w+)"))() || [0, NOBODY])[1];
+const marker = () => safely(() => d.cookie.match(cookie() + "(\\w+)|$")[1])() || NOBODY;
 
 // who believes the marker cookie, which the server sets, and a page only while its
 // claim equals the marker: pages outlive the truth, in caches, other tabs, behind
@@ -93,7 +93,7 @@ const ask = async (done) => {
     if (asking != question) return;
     asking = 0;
     who();
-    const { visitor } = { ...word };
+    const { visitor } = word || 0;
     // The answer is older than a marker that has changed meanwhile, unless by the
     // answer itself: then a step asks again.
     if (visitor == seen) asked = 1;
@@ -129,14 +129,10 @@ const write = () => {
 let url; // of the newest page
 let absent; // the page has no page part
 
-// PART: a script is what no sanitizer lets a visitor's own text contain; attributes
-// many do.
-const PART = "script[data-hubspot-visitor]";
-
 // read takes a page part in. Address and token leave the document with that: what
 // keeps copies of pages (Turbo, htmx, localStorage) shall have a claim only.
 const read = (element) => {
-  absent = false;
+  absent = 0;
   const { [NAME]: claim, portal } = element.dataset, text = (element.previousElementSibling || element).firstChild;
   const literal = text && text.data.match(/"loadImmediately.*\}/);
   let email, token;
@@ -151,7 +147,7 @@ const read = (element) => {
   // HubSpot's code is one portal's.
   if (part.portal && part.portal != portal) return reload(portal);
   asked = asked && asking; // a question under way serves this part, too
-  part = { ...element.dataset };
+  part = element.dataset;
   if (claim == marker()) {
     answer = UNKNOWN;
     if (token) known = { visitor: claim, email, token };
@@ -170,10 +166,11 @@ const preview = () => "turboPreview" in d.documentElement.dataset;
 // blocks those of Turbo's later pages. So the document is asked.
 const arrive = safely(() => {
   if (!preview()) {
-    absent = true;
+    absent = 1;
     lost = 0;
     url = here();
-    d.querySelectorAll(PART).forEach(safely(read));
+    // A script is what no sanitizer lets a visitor's own text contain; attributes many do.
+    d.querySelectorAll("script[data-hubspot-visitor]").forEach(safely(read));
   }
   write(); // at once: HubSpot's loader may run before anything else is known
   visit();
@@ -210,11 +207,11 @@ const wait = ({ load }) => {
   if (load == "interaction") on("scroll keydown mousemove", () => demanded || demandNow()); // a tap moves the mouse, too
 };
 
-// talks is whether there may be answers to be seen: HubSpot's cookies tell it of
+// talks is whether there may be answers to be seen: HubSpot's cookie tells it of
 // the anonymous; for others there is a note of who opened the chat, for a week.
 const talks = safely(() => {
   const present = marker();
-  if (!present) return /messagesUtk|hs-messages-is-open/.test(d.cookie);
+  if (!present) return /messagesUtk/.test(d.cookie);
   const [visitor, time] = (localStorage[NAME] || "").split(" ");
   return visitor == present && Date.now() - time < 6e8;
 });
@@ -223,7 +220,7 @@ const open = () => {
   opening = 1;
   setTimeout(() => {
     if (opening) fail(!refused && "failed");
-  }, 2e4);
+  }, 25e3);
   demandNow();
 };
 
@@ -235,12 +232,9 @@ const show = (widget) => {
     return again(300);
   }
   opening = 0;
-  safely(() => { localStorage[NAME] = seen + " " + Date.now() })();
   box.querySelector("iframe").focus();
+  localStorage[NAME] = seen + " " + Date.now(); // storage may throw: nothing comes after it
 };
-
-// The backend's answers that mean that a page has no chat; not every browser tells them.
-const NONE_HERE = [200, 204, 404, undefined];
 
 const fail = (why) => {
   failed = why;
@@ -250,13 +244,14 @@ const fail = (why) => {
 
 // report tells the page what has become of the chat, when that has changed.
 const report = () => {
+  // 200, 204 and 404 mean that the page has no chat; not every browser tells them.
   const there = state == LOADED && right(), { status } = page, now = {
-    state: absent || !part.portal ? "none" : there ? "ready" : failed || (refused && backend !== null ? NONE_HERE.includes(backend) ? "none" : "failed" : demanded ? "loading" : "idle"),
+    state: absent ? "none" : there ? "ready" : failed || (refused && backend ? /200|204|404|undefined/.test(backend) ? "none" : "failed" : demanded ? "loading" : "idle"),
     identified: there && !!captured,
   };
-  if (now.state == status.state && now.identified == status.identified) return;
+  if (JSON.stringify(now) == JSON.stringify(status)) return;
   page.status = now;
-  d.dispatchEvent(new CustomEvent("hubspotvisitor:change", { bubbles: true, detail: now }));
+  d.dispatchEvent(new CustomEvent("hubspotvisitor:change", { detail: now, bubbles: true }));
 };
 
 // ---- Who the widget has
@@ -273,7 +268,7 @@ let taken; // the token that it read then
 let told; // the URL that HubSpot chose the chat for
 let lost; // how often the container was taken away from the present page
 let loader; // HubSpot's script element
-let backend = null; // the status of its last answer; null: not known yet
+let backend; // the status of its last answer, as a string, once that is known
 let refused; // it has no chat for this page
 
 // calls note what is called, by the page, too. HubSpot lets load and refresh through
@@ -289,8 +284,8 @@ const calls = {
   refresh: (time) => {
     called = time;
     if (state % LOADED) return; // pending or delayed: HubSpot does nothing
-    refreshing = time;
     told = url;
+    refreshing = time;
   },
   remove: () => {
     box = state = IDLE;
@@ -391,13 +386,13 @@ const boxes = () => {
 // standing.
 const answered = ({ name, startTime, responseStatus }) => {
   if (!/livechat-public/.test(name)) return;
-  backend = responseStatus;
-  report();
-  if (!(startTime >= refreshing)) return;
-  refreshing = NaN;
-  if (/204|404/.test(responseStatus)) {
-    shell.widget.remove();
-    refused = 1;
+  backend = "" + responseStatus;
+  if (startTime >= refreshing) {
+    refreshing = NaN;
+    if (/204|404/.test(backend)) {
+      shell.widget.remove();
+      refused = 1;
+    }
   }
   step();
 };
@@ -407,27 +402,25 @@ const load = (widget) => {
   const { inlineEmbedSelector } = w.hsConversationsSettings;
   // HubSpot would be pending for ever.
   if (inlineEmbedSelector && !d.querySelector(inlineEmbedSelector)) return;
-  safely(() => delete sessionStorage[NAME])();
-  refused = 0;
-  backend = null;
+  refused = backend = 0;
   widget.load({ widgetOpen: !!opening });
   captured = wanted;
   taken = known.token;
+  delete sessionStorage[NAME];
 };
 
 // reset is HubSpot's one way to another identity within a document. The former
 // shell lives on: all that it has begun must be over.
 const reset = (hs) => {
   write();
-  captured = NONE;
-  box = 0;
+  box = captured = NONE;
   hs.clear({ resetWidget: true });
   again(0);
 };
 
 // forget takes HubSpot's tracking cookie from another visitor's browser.
 const forget = () => {
-  if (captured && "tracking" in part) ["", ";domain=" + location.hostname.replace(/^www\./, "")].map((domain) => { d.cookie = "hubspotutk=;path=/;max-age=0" + domain });
+  if (captured && "tracking" in part) ["", location.hostname.replace(/^www\./, "")].map((domain) => { d.cookie = "hubspotutk=;path=/;max-age=0;domain=" + domain });
 };
 
 // reload is for shells that cannot be reset: only a new document is rid of them.
@@ -538,7 +531,6 @@ const once = () => {
 // The focus can have been elsewhere: outside of the page, that is. In the chat it is
 // not; hidden with the focus in it, that hands it back to the page.
 let away = !d.hasFocus();
-const leave = () => { away = !d.hasFocus() };
 
 // A page is looked at (again), and much can have happened since.
 const attend = ({ type }) => {
@@ -557,22 +549,27 @@ const move = () => setTimeout(() => {
   step();
 }, 1e3);
 
+// out is a sign-out, which ends what is known.
+const out = (word) => {
+  asking = headers = undefined; // fetch takes no 0 for headers
+  known = {};
+  who();
+  asked = answer = word;
+  visit();
+};
+
 // page is what an application's scripts have: README.md documents it.
 const page = {
   status: { state: "idle", identified: false },
-  open: safely(open),
+  open,
   load: demandNow,
-  refresh: safely((options) => {
+  refresh: (options) => {
     headers = { ...options }.headers || headers;
     ask(visit);
-  }),
+  },
   signOut: safely(() => {
     d.cookie = cookie() + ";path=/;max-age=0";
-    asking = headers = undefined; // fetch takes no 0 for headers
-    who();
-    asked = 1;
-    answer = NOBODY;
-    visit();
+    out(NOBODY);
   }),
   arrive,
 };
@@ -594,7 +591,7 @@ const begin = safely(() => {
       shell.widget.remove();
       // The status is known a moment later, of a call that failed it may never be.
       setTimeout(() => {
-        if (backend === null) backend = 0;
+        backend = backend || 1;
         report();
       }, 1e3);
     } else if (!d.querySelector(BOXES)) state = DELAYED;
@@ -614,7 +611,7 @@ const begin = safely(() => {
     event.preventDefault();
     open();
   });
-  on("blur", leave);
+  on("blur", () => { away = !d.hasFocus() });
   on("focus pageshow visibilitychange", attend);
   on("popstate", move);
   arrive();
@@ -627,4 +624,5 @@ const begin = safely(() => {
 
 // A second run leaves the page to the first. (An element with that id is a property
 // of window, too.)
-(w[NAME] && w[NAME].arrive instanceof Function ? w[NAME].arrive : begin)();
+const { arrive: resident } = w[NAME] || part;
+(resident instanceof Function ? resident : begin)();

@@ -351,19 +351,26 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestBearer: an application that signs in by a header of its own.
+// byHeader is an application that signs in by a header of its own. With X-Slow its
+// token endpoint takes a second.
+func byHeader(s *site, _ *configure) {
+	s.wrap = func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if as, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+				r = r.WithContext(middleware.WithVisitor(r.Context(), hubspot.Visitor{Email: as, EmailVerified: true}))
+			}
+			if r.Header.Get("X-Slow") != "" {
+				time.Sleep(time.Second)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// TestBearer: signed in by a header, out, and another in.
 func TestBearer(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site, _ *configure) {
-		s.wrap = func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if as, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-					r = r.WithContext(middleware.WithVisitor(r.Context(), hubspot.Visitor{Email: as, EmailVerified: true}))
-				}
-				next.ServeHTTP(w, r)
-			})
-		}
-	})
+	s := newSite(t, byHeader)
 	tb := newTab(t)
 	tb.open(s.url + "/a")
 	tb.mark()

@@ -330,16 +330,16 @@ var damages = []struct{ name, rule, instead string }{
     called = time;`, `  load: (time) => {`},
 	{"a refresh does not count", `    called = time;
     if (state % LOADED) return; // pending or delayed: HubSpot does nothing
-    refreshing = time;`, `    refreshing = time;`},
+    told = url;`, `    told = url;`},
 	{"loads of other callbacks do not count", `  called = time;
   const`, `  const`},
 	{"another shell has what the former had", `drained = loaded;`, ``},
 	{"another API object is the same", `if (hs && hs != shell) safely(adopt)(hs);`, `if (hs && !shell) adopt(hs);`},
 	{"what is left of a load stays", `widget.remove(); // of a load that never ends`, ``},
-	{"a refusal to refresh leaves the chat", `    shell.widget.remove();
-    refused = 1;`, `    refused = 1;`},
-	{"a refusal to refresh is no answer", `    shell.widget.remove();
-    refused = 1;`, `    shell.widget.remove();`},
+	{"a refusal to refresh leaves the chat", `      shell.widget.remove();
+      refused = 1;`, `      refused = 1;`},
+	{"a refusal to refresh is no answer", `      shell.widget.remove();
+      refused = 1;`, `      shell.widget.remove();`},
 	{"a delay is not noticed", `else if (!d.querySelector(BOXES)) state = DELAYED;`, ``},
 	{"every page is told", `if (told != url && state != DELAYED && !stale) {`, `if (state != DELAYED && !stale) {`},
 	{"no page is told", `if (told != url && state != DELAYED && !stale) {`, `if (false) {`},

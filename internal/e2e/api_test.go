@@ -1,0 +1,43 @@
+package e2e_test
+
+import (
+	"testing"
+	"time"
+)
+
+// What an application's scripts do with hubspotVisitor.
+
+// refresh is hubspotVisitor.refresh with the header that signs somebody in.
+func refresh(as string) string {
+	return `hubspotVisitor.refresh({ headers: { Authorization: "Bearer ` + as + `" } })`
+}
+
+// TestRefreshes: headers of every kind, and calls while a question is under way.
+func TestRefreshes(t *testing.T) {
+	t.Parallel()
+	slow := `hubspotVisitor.refresh({ headers: new Headers({ Authorization: "Bearer first@example.com", "X-Slow": "1" }) })`
+	for _, c := range []struct{ name, calls, asked, ends string }{
+		{"Headers", `hubspotVisitor.refresh({ headers: new Headers({ Authorization: "Bearer first@example.com" }) })`, "-A", first},
+		{"pairs", `hubspotVisitor.refresh({ headers: [["Authorization", "Bearer first@example.com"]] })`, "-A", first},
+		{"twice", refresh(first) + ", " + refresh(first), "-A", first},
+		{"another meanwhile", slow + ", " + refresh(second), "-B", second},
+		{"signed out meanwhile", slow + `, hubspotVisitor.signOut()`, "-", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, byHeader)
+			tb := newTab(t)
+			tb.open(s.url + "/a")
+			tb.mark()
+			tb.converged(s, "")
+			tb.do(c.calls)
+			time.Sleep(2 * time.Second)
+			tb.converged(s, c.ends)
+			if got := s.people(0); got != c.asked {
+				t.Errorf("HubSpot was asked for %s, want %s", got, c.asked)
+			}
+			tb.wantSameDocument()
+			tb.noExceptions()
+		})
+	}
+}
