@@ -356,7 +356,7 @@ const settled = () => {
 
 // right is whether the widget has the visitor whom it shall have; while that is
 // unknown, nobody.
-const right = () => captured === (wanted || NOBODY);
+const right = () => !absent && captured === (wanted || NOBODY);
 
 // boxes looks after the chat's container. In the body, page swaps would take it
 // away, and HubSpot believes that it is still there; beside the body (a child of
@@ -379,7 +379,7 @@ const boxes = () => {
     if (found.parentNode == d.body) d.documentElement.append(found);
   });
   // A chat that is not the present visitor's is hidden. Iframes load all the same.
-  if (box) box.style.setProperty("display", right() && !absent ? "" : "none", "important");
+  if (box) box.style.setProperty("display", right() ? "" : "none", "important");
 };
 
 // answered ends a refresh. With "no chat on this page" HubSpot leaves the old one

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,4 +41,24 @@ func TestRefreshes(t *testing.T) {
 			tb.noExceptions()
 		})
 	}
+}
+
+// TestStatusWithoutPart: a page of Turbo's that has no page part has no chat, and
+// identifies nobody.
+func TestStatusWithoutPart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, without("/b"), withScript("@hotwired/turbo/dist/turbo.es2017-umd.js"))
+	p := play{newTab(t), s}
+	p.atStart(listenToChanges)
+	p.signIn("A")
+	p.sees("A")
+	p.to("b")
+	p.until("the status", `changes.length == 3`)
+	p.to("a")
+	p.sees("A")
+	if got := strings.Join(eval[[]string](p.tab, "changes"), " "); got != "loading ready* none ready*" {
+		t.Errorf("the page was told %q", got)
+	}
+	p.wantSameDocument()
+	p.noExceptions()
 }

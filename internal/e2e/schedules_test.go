@@ -310,7 +310,7 @@ var damages = []struct{ name, rule, instead string }{
 	{"who it is is asked before the chat is wanted", `&& !asking && demanded && !d.hidden) ask(step);`, `&& !asking && !d.hidden) ask(step);`},
 
 	// What the page sees.
-	{"nothing is hidden", `right() && !absent ? "" : "none"`, `""`},
+	{"nothing is hidden", `right() ? "" : "none"`, `""`},
 	{"the chat stays in the body", `if (found.parentNode == d.body) d.documentElement.append(found);`, ``},
 	{"copies stay", `if (box || !iframe) return found.remove();`, `if (box || !iframe) return;`},
 	{"a chat that was taken away stays away", `if (box && !box.isConnected) {`, `if (false) {`},
