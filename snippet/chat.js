@@ -188,6 +188,8 @@ const demand = () => {
   const { loader: src, attributes = "{}" } = part, id = "hs-script-loader", all = { ...JSON.parse(attributes), id, src, nonce };
   demanded = 1;
   failed = 0;
+  // What came to nothing before is tried again.
+  if (refused) told = 0;
   if (!src || loader || d.querySelector("script#" + id)) return;
   const script = d.createElement("script");
   for (const name in all) if (all[name]) script.setAttribute(name, all[name]);

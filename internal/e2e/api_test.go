@@ -1,9 +1,12 @@
 package e2e_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 )
 
 // What an application's scripts do with hubspotVisitor.
@@ -41,6 +44,30 @@ func TestRefreshes(t *testing.T) {
 			tb.noExceptions()
 		})
 	}
+}
+
+// TestOpenedAgain: whoever clicks again has the chat, once the trouble is over.
+func TestOpenedAgain(t *testing.T) {
+	t.Parallel()
+	t.Run("HubSpot was in trouble", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, onDemand(), always(hubspottest.WidgetAnswer{Status: http.StatusInternalServerError}))
+		tb := newTab(t)
+		tb.atStart(listenToChanges)
+		tb.open(s.url + "/login?as=" + first)
+		tb.mark()
+		tb.click(launchButton)
+		tb.until("the trouble", `hubspotVisitor.status.state == "failed"`)
+		s.hubspot.SetWidget(nil)
+		tb.click(launchButton)
+		tb.converged(s, first)
+		tb.until("the open chat", chatIsOpen)
+		if got := strings.Join(eval[[]string](tb, "changes"), " "); got != "loading failed loading ready*" {
+			t.Errorf("the page was told %q", got)
+		}
+		tb.wantSameDocument()
+		tb.noExceptions()
+	})
 }
 
 // TestStatusWithoutPart: a page of Turbo's that has no page part has no chat, and
