@@ -188,8 +188,9 @@ const demand = () => {
   const { loader: src, attributes = "{}" } = part, id = "hs-script-loader", all = { ...JSON.parse(attributes), id, src, nonce };
   demanded = 1;
   failed = 0;
-  // What came to nothing before is tried again.
+  // What came to nothing before is tried again: HubSpot, and the endpoint.
   if (refused) told = 0;
+  asked = asked && asking;
   if (!src || loader || d.querySelector("script#" + id)) return;
   const script = d.createElement("script");
   for (const name in all) if (all[name]) script.setAttribute(name, all[name]);

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,6 +67,34 @@ func TestOpenedAgain(t *testing.T) {
 			t.Errorf("the page was told %q", got)
 		}
 		tb.wantSameDocument()
+		tb.noExceptions()
+	})
+	t.Run("the token endpoint was in trouble", func(t *testing.T) {
+		t.Parallel()
+		var trouble atomic.Bool
+		trouble.Store(true)
+		s := newSite(t, onDemand(), func(s *site, _ *configure) {
+			s.wrap = func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == endpoint && trouble.Load() {
+						http.Error(w, "bad gateway", http.StatusBadGateway)
+						return
+					}
+					next.ServeHTTP(w, r)
+				})
+			}
+		})
+		tb := newTab(t)
+		tb.open(s.url + "/login?as=" + first)
+		tb.mark()
+		tb.click(launchButton)
+		tb.converged(s, "")
+		trouble.Store(false)
+		tb.do(`hubspotVisitor.open()`)
+		tb.converged(s, first)
+		tb.until("the open chat", chatIsOpen)
+		tb.wantSameDocument()
+		s.wantApart()
 		tb.noExceptions()
 	})
 }
