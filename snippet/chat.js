@@ -117,10 +117,11 @@ const ask = async (done) => {
   settle(word);
 };
 
-// write says who it is by HubSpot's settings. A new object, since the page's own
+// write says by HubSpot's settings who is wanted: not who() anew, since another tab
+// can change the cookie between two looks. A new object, since the page's own
 // may be frozen; both fields always, since a former visitor's would stay.
 const write = () => {
-  const { email = "", token = "" } = who() ? known : {};
+  const { email = "", token = "" } = wanted ? known : {};
   w.hsConversationsSettings = { ...w.hsConversationsSettings, ...settings, identificationEmail: email, identificationToken: token };
 };
 
@@ -172,6 +173,7 @@ const arrive = safely(() => {
     // A script is what no sanitizer lets a visitor's own text contain; attributes many do.
     d.querySelectorAll("script[data-hubspot-visitor]").forEach(safely(read));
   }
+  look();
   write(); // at once: HubSpot's loader may run before anything else is known
   visit();
 });

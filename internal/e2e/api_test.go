@@ -99,6 +99,34 @@ func TestOpenedAgain(t *testing.T) {
 	})
 }
 
+// TestMarkerChangesWithinAStep: another tab can change the cookie between any two
+// looks at it, here whenever a step has begun.
+func TestMarkerChangesWithinAStep(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tb := newTab(t)
+	tb.atStart(`(() => {
+		const real = Object.getOwnPropertyDescriptor(Document.prototype, "cookie"), { querySelector } = document;
+		let gone = false;
+		Object.defineProperty(document, "cookie", { get: () => gone ? "" : real.get.call(document), set: (line) => real.set.call(document, line) });
+		document.querySelector = (selector) => {
+			if (selector == "script#hubspot-messages-loader") {
+				gone = true;
+				queueMicrotask(() => gone = false);
+			}
+			return querySelector.call(document, selector);
+		};
+	})()`)
+	tb.open(s.url + "/login?as=" + first)
+	tb.mark()
+	tb.converged(s, first)
+	if got := s.people(0); got != "A" {
+		t.Errorf("HubSpot was asked for %s", got)
+	}
+	tb.wantSameDocument()
+	tb.noExceptions()
+}
+
 // TestStatusWithoutPart: a page of Turbo's that has no page part has no chat, and
 // identifies nobody.
 func TestStatusWithoutPart(t *testing.T) {
