@@ -554,7 +554,7 @@ const move = () => setTimeout(() => {
   step();
 }, 1e3);
 
-// out is a sign-out, which ends what is known.
+// out is a sign-out, which ends what is known, here or in another tab.
 const out = (word) => {
   asking = headers = undefined; // fetch takes no 0 for headers
   known = {};
@@ -575,6 +575,7 @@ const page = {
   signOut: safely(() => {
     d.cookie = cookie() + ";path=/;max-age=0";
     out(NOBODY);
+    localStorage[NAME] = -Date.now(); // the other tabs hear of it
   }),
   arrive,
 };
@@ -619,6 +620,7 @@ const begin = safely(() => {
   on("blur", () => { away = !d.hasFocus() });
   on("focus pageshow visibilitychange", attend);
   on("popstate", move);
+  on("storage", (event) => event.key == NAME && event.newValue < 0 && out(UNKNOWN));
   arrive();
   new PerformanceObserver((list) => list.getEntries().map(safely(answered))).observe({ type: "resource" });
   // Not every browser has these. The cookie is no visit: it comes while the next page

@@ -47,6 +47,34 @@ func TestRefreshes(t *testing.T) {
 	}
 }
 
+// TestSignOutInAnotherTab: what signs a tab in by a header ends with a sign-out in
+// another tab, too.
+func TestSignOutInAnotherTab(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, byHeader)
+	left := newTab(t)
+	left.open(s.url + "/a")
+	left.do(refresh(first))
+	left.converged(s, first)
+	right := left.beside()
+	right.open(s.url + "/b")
+	right.mark()
+	right.do(refresh(first))
+	right.converged(s, first)
+
+	left.do(`hubspotVisitor.signOut()`)
+	left.converged(s, "")
+	right.converged(s, "")
+	right.do(`document.dispatchEvent(new Event("visibilitychange")), hubspotVisitor.refresh()`)
+	right.converged(s, "")
+	right.do(refresh(second))
+	right.converged(s, second)
+	right.wantSameDocument()
+	s.wantApart()
+	left.noExceptions()
+	right.noExceptions()
+}
+
 // TestOpenedAgain: whoever clicks again has the chat, once the trouble is over.
 func TestOpenedAgain(t *testing.T) {
 	t.Parallel()
