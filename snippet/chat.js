@@ -442,6 +442,7 @@ const reload = safely((reason) => {
 let wanted; // as of the last step
 let changed; // when it became that
 let visited; // since then a page came, or somebody looked at this one
+let turns = 0; // the questions since then that changes of the marker brought
 let tries = 0, timer, busy;
 
 const again = (ms) => {
@@ -474,6 +475,7 @@ const look = () => {
 // visit is for a page that came, and for somebody who looks at this one.
 const visit = () => {
   look();
+  turns = 0;
   visited = 1;
   step();
 };
@@ -484,7 +486,8 @@ const once = () => {
   look();
   const hs = api();
   // Not in the background: two tabs of different visitors would ask in turn for ever.
-  if (wanted == UNKNOWN && !asking && demanded && !d.hidden) ask(step);
+  // Nor in two windows, where each signs in by a header of its own.
+  if (wanted == UNKNOWN && !asking && demanded && !d.hidden && turns++ < 9) ask(step);
   // First among HubSpot's ready callbacks, since others may throw; again and again,
   // since others may replace the array. HubSpot ignores what is none.
   let ready = w.hsConversationsOnReady;

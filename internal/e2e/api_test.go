@@ -75,6 +75,42 @@ func TestSignOutInAnotherTab(t *testing.T) {
 	right.noExceptions()
 }
 
+// TestTwoWindows: in each of two windows that both are looked at somebody else has
+// signed in by a header. They share the marker.
+func TestTwoWindows(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, byHeader, func(s *site, _ *configure) {
+		identifies := s.wrap
+		s.wrap = func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == endpoint {
+					time.Sleep(50 * time.Millisecond) // as far as servers are
+				}
+				identifies(next).ServeHTTP(w, r)
+			})
+		}
+	})
+	left := newTab(t)
+	left.open(s.url + "/a")
+	left.do(refresh(first))
+	left.converged(s, first)
+	right := left.beside()
+	right.open(s.url + "/b")
+	before := s.questions()
+	right.do(refresh(second))
+	time.Sleep(4 * time.Second)
+	if n := s.questions() - before; n > 19 {
+		t.Errorf("%d questions to the endpoint in four seconds", n)
+	}
+	for _, tb := range []*tab{left, right} {
+		tb.do(`document.dispatchEvent(new Event("visibilitychange"))`) // looked at
+		tb.converged(s, map[*tab]string{left: first, right: second}[tb])
+	}
+	s.wantApart()
+	left.noExceptions()
+	right.noExceptions()
+}
+
 // TestOpenedAgain: whoever clicks again has the chat, once the trouble is over.
 func TestOpenedAgain(t *testing.T) {
 	t.Parallel()

@@ -307,7 +307,7 @@ var damages = []struct{ name, rule, instead string }{
 	{"nobody looks", `on("focus pageshow visibilitychange", attend);`, ``},
 	{"cookies change unseen", `cookieStore.addEventListener("change", step);`, ``},
 
-	{"who it is is asked before the chat is wanted", `&& !asking && demanded && !d.hidden) ask(step);`, `&& !asking && !d.hidden) ask(step);`},
+	{"who it is is asked before the chat is wanted", `&& !asking && demanded && !d.hidden &&`, `&& !asking && !d.hidden &&`},
 
 	// What the page sees.
 	{"nothing is hidden", `right() ? "" : "none"`, `""`},
