@@ -12,7 +12,7 @@
 //   data-left       in the left corner
 //   data-fallback   a link for where HubSpot's scripts are blocked or fail
 const d = document, ID = "hubspot-visitor-launcher", visitor = window.hubspotVisitor;
-const part = () => ({ ...(d.querySelector("script[data-hubspot-visitor]") || d.body).dataset });
+const part = () => (d.querySelector("script[data-hubspot-visitor]") || d.body).dataset;
 
 const CSS = `:host{position:fixed;z-index:2147483000;bottom:16px;right:16px;display:flex;flex-direction:row-reverse;align-items:center;gap:12px;font:16px system-ui,sans-serif}
 :host([hidden]),[hidden]{display:none!important}
@@ -57,14 +57,17 @@ const start = () => {
 
   // Who comes near may want the chat: HubSpot's host is looked up, and its loader
   // fetched.
+  let warmed;
   const warm = () => {
     const { loader } = part();
-    if (!loader || d.querySelector(".hubspot-visitor-warm")) return;
-    d.head.append(create("link", { rel: "preload", as: "script", href: loader, class: "hubspot-visitor-warm" }));
+    if (!loader || warmed) return;
+    warmed = 1;
+    d.head.append(create("link", { rel: "preload", as: "script", href: loader }));
   };
   button.onpointerenter = button.onfocus = warm;
   button.onclick = visitor.open;
-  d.addEventListener("hubspotvisitor:change", draw);
+  // Another page's part may say something else, and nothing change for the chat.
+  ["hubspotvisitor:change", "turbo:render", "htmx:afterSettle"].map((event) => d.addEventListener(event, draw));
   draw();
   d.documentElement.append(host);
 };

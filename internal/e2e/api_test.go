@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
 // What an application's scripts do with hubspotVisitor.
@@ -207,6 +208,24 @@ func TestStatusWithoutPart(t *testing.T) {
 	if got := strings.Join(eval[[]string](p.tab, "changes"), " "); got != "loading ready* none ready*" {
 		t.Errorf("the page was told %q", got)
 	}
+	p.wantSameDocument()
+	p.noExceptions()
+}
+
+// TestLauncherOfEachPage: the launcher is what the present page says, though
+// nothing has changed for the chat.
+func TestLauncherOfEachPage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, onDemand(snippet.WithLauncher(snippet.Launcher{Label: "Questions?"})), withScript("@hotwired/turbo/dist/turbo.es2017-umd.js"))
+	p := play{newTab(t), s}
+	p.start("/")
+	p.until("the launcher", launchable)
+	s.options = []snippet.Option{snippet.WithLoad(snippet.LoadClick), snippet.WithLauncher(snippet.Launcher{Label: "Fragen?", Left: true})}
+	p.to("a")
+	p.until("its new label", launchButton+`.title == "Fragen?" && `+launcher+`.className == "left"`)
+	s.options = []snippet.Option{snippet.WithLoad(snippet.LoadManual)}
+	p.to("b")
+	p.until("a page without a launcher", "!"+launchable)
 	p.wantSameDocument()
 	p.noExceptions()
 }
