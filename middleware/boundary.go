@@ -130,13 +130,12 @@ func (b *boundary) leave(status int, start []byte, whole bool) {
 
 // guard keeps a private response so. Pages are written in hundreds of parts: it
 // costs next to nothing where nobody asked for the headers, none came, and
-// Cache-Control and Vary stayed.
+// Cache-Control stayed.
 func (b *boundary) guard() {
 	if b.touched.Swap(false) || len(b.header) != b.guarded || !isPrivate(b.header["Cache-Control"]) {
 		protect(b.header)
 		b.guarded = len(b.header)
 	}
-	varyByCookie(b.header)
 }
 
 // begin comes before each part of the body, and gives the writer for it. start is

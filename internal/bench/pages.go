@@ -26,7 +26,7 @@ import (
 func pages(out *report) {
 	out.title("Requests: the library's share, on one processor")
 
-	const rounds, operations = 41, 2_000
+	const rounds, operations = 21, 20_000
 	inline, file, anonymous, asset := chatPages()
 	forged, token, byHand, value, valueAsset := peerPages()
 	harness := contender{"the harness", serving(part(func(*http.Request) string { return "<p>" }), navigation())}
