@@ -253,7 +253,7 @@ func TestStoriesOfPages(t *testing.T) {
 		{name: "a callback in the place of callbacks", site: []func(*site, *configure){head(`<script>window.hsConversationsOnReady = function () {};</script>`)},
 			steps: func(p play) { p.signIn("A") }, asked: "A", chats: 1, ends: "A"},
 		{name: "HubSpot's sample beside ours", site: []func(*site, *configure){foot(documented)}, steps: func(p play) { p.signIn("A") }, asked: "A", chats: 1, ends: "A"},
-		{name: "the theme's own loader in the head", site: []func(*site, *configure){ownLoader(func(s *site, tag string) { s.head = tag }, `id="hs-script-loader" async defer`)},
+		{name: "the theme's own loader in the head", proof: true, site: []func(*site, *configure){ownLoader(func(s *site, tag string) { s.head = tag }, `id="hs-script-loader" async defer`)},
 			steps: func(p play) { p.signIn("A") }, asked: "A+", ends: "A"},
 		{name: "the theme's own loader without its id", site: []func(*site, *configure){ownLoader(func(s *site, tag string) { s.head = tag }, `async defer`)},
 			steps: func(p play) { p.signIn("A") }, asked: "A+", ends: "A"},
@@ -262,12 +262,12 @@ func TestStoriesOfPages(t *testing.T) {
 			p.sees("A")
 			p.do(`HubSpotConversations.clear({ resetWidget: true })`)
 		}, asked: "AA", chats: 2, ends: "A"},
-		{name: "the page calls resetAndReloadWidget", steps: func(p play) {
+		{name: "the page calls resetAndReloadWidget", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.do(`HubSpotConversations.resetAndReloadWidget()`)
 		}, asked: "AA", chats: 2, ends: "A"},
-		{name: "the page removes the chat", steps: func(p play) {
+		{name: "the page removes the chat", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.do(`HubSpotConversations.widget.remove()`)
@@ -430,7 +430,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.signIn("A")
 			p.to("a")
 		}, asked: "AA", chats: 1, ends: "A"},
-		{name: "a sign-out while the backend is slow", site: []func(*site, *configure){always(hubspottest.WidgetAnswer{Delay: 1200 * time.Millisecond})}, steps: func(p play) {
+		{name: "a sign-out while the backend is slow", proof: true, site: []func(*site, *configure){always(hubspottest.WidgetAnswer{Delay: 1200 * time.Millisecond})}, steps: func(p play) {
 			p.signIn("A")
 			p.asks(1)
 			p.to("logout")
@@ -469,7 +469,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.to("a")
 			p.to("logout")
 		}, asked: "-A+-+", ends: ""},
-		{name: "the chat twice in each page", site: []func(*site, *configure){twice}, steps: func(p play) {
+		{name: "the chat twice in each page", proof: true, site: []func(*site, *configure){twice}, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.to("a")
@@ -491,7 +491,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.do(`document.addEventListener("turbo:morph", () => { window.morphed = true }), Turbo.visit(location.href, { action: "replace" })`)
 			p.until("the morph", "window.morphed")
 		}, asked: "A-", chats: 2, ends: "-"},
-		{name: "view transitions", site: []func(*site, *configure){head(`<meta name="view-transition" content="same-origin">`)}, steps: func(p play) {
+		{name: "view transitions", proof: true, site: []func(*site, *configure){head(`<meta name="view-transition" content="same-origin">`)}, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.to("a")
@@ -524,7 +524,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.until("no chat is seen", `(b => !b || getComputedStyle(b).display == "none")(document.querySelector("`+boxes+`"))`)
 			p.to("b")
 		}, asked: "AA", ends: "A"},
-		{name: "a page that never identifies, and Back to it", steps: func(p play) {
+		{name: "a page that never identifies, and Back to it", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.to("help")
@@ -545,7 +545,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.sees("-")
 			p.to("second")
 		}, asked: "AA-B", chats: 3, ends: "B"},
-		{name: "no inline script", site: []func(*site, *configure){options(snippet.WithScriptPath("/assets/chat")), func(s *site, _ *configure) {
+		{name: "no inline script", proof: true, site: []func(*site, *configure){options(snippet.WithScriptPath("/assets/chat")), func(s *site, _ *configure) {
 			s.header["Content-Security-Policy"] = "script-src 'self' http://127.0.0.1:*"
 		}}, steps: func(p play) {
 			p.signIn("A")
@@ -578,7 +578,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.sees("-")
 			p.to("second")
 		}, asked: "AAA-B", chats: 3, ends: "B"},
-		{name: "no script in the head, and the theme's own loader in the body", site: []func(*site, *configure){ownLoader(func(s *site, tag string) { s.body = tag }, `id="hs-script-loader"`)}, steps: func(p play) {
+		{name: "no script in the head, and the theme's own loader in the body", proof: true, site: []func(*site, *configure){ownLoader(func(s *site, tag string) { s.body = tag }, `id="hs-script-loader"`)}, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.to("a")
