@@ -11,27 +11,14 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/examples/frameworks/internal/story"
-	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/alexedwards/scs/v2/memstore.(*MemStore).startCleanup"))
 }
 
-func start(t *testing.T) (*hubspottest.Server, string) {
-	t.Helper()
-	hubspot := story.HubSpot(t)
-	app, err := newApp()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(app)
-	t.Cleanup(server.Close)
-	return hubspot, server.URL
-}
-
 func TestVisitors(t *testing.T) {
-	hubspot, site := start(t)
+	hubspot, site := story.Start(t, newApp)
 	story.Tell(t, hubspot, site)
 }
 
@@ -40,7 +27,7 @@ var nonceSource = regexp.MustCompile(`^'nonce-(.{22,})'$`) // 128 bits
 // Whoever looks, each script of a page has the nonce of its policy, and each
 // response another.
 func TestNonce(t *testing.T) {
-	hubspot, site := start(t)
+	hubspot, site := story.Start(t, newApp)
 	browser := story.Open(t, site)
 	seen := map[string]bool{}
 	for _, email := range []string{"", "ada@example.com", "ada@example.com"} {

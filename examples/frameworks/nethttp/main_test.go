@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http/httptest"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -14,17 +13,10 @@ func TestMain(m *testing.M) {
 }
 
 func TestVisitors(t *testing.T) {
-	hubspot := story.HubSpot(t)
-	app, err := newApp()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(app)
-	t.Cleanup(server.Close)
+	hubspot, site := story.Start(t, newApp)
+	story.Tell(t, hubspot, site)
 
-	story.Tell(t, hubspot, server.URL)
-
-	ada := story.Open(t, server.URL)
+	ada := story.Open(t, site)
 	ada.SignIn("ada@example.com")
 	story.Expect(t, hubspot, "another page of the layout", ada.Get("/about"), "ada@example.com")
 }

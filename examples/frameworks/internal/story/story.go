@@ -4,10 +4,12 @@ package story
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"regexp"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed84b9cbbc/hubspot-visitor/examples/frameworks/internal/npm"
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 )
 
@@ -29,6 +32,23 @@ func HubSpot(t *testing.T) *hubspottest.Server {
 	t.Setenv("HUBSPOT_LOADER_URL", hubspot.URL)
 	t.Setenv("HUBSPOT_RENDER_BUDGET", "1m") // tests are no race against the clock
 	return hubspot
+}
+
+// Start starts the emulator, and serves the application that newApp makes, whose
+// npm packages may be missing.
+func Start(t *testing.T, newApp func() (http.Handler, error)) (hubspot *hubspottest.Server, site string) {
+	t.Helper()
+	hubspot = HubSpot(t)
+	app, err := newApp()
+	if errors.Is(err, npm.ErrMissing) {
+		Missing(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(app)
+	t.Cleanup(server.Close)
+	return hubspot, server.URL
 }
 
 // Missing skips the test for want of what; with CI=true it fails it.
