@@ -90,12 +90,10 @@ func ConfigFromEnv() (Config, error) {
 		if token, err = credential.Read(cfg.AccessTokenFile); err != nil {
 			errs = append(errs, fmt.Errorf("hubspot: HUBSPOT_ACCESS_TOKEN_FILE %w", err))
 		}
+		errs.checkRegion(cfg.Region, token)
 	}
 	cfg.Region = cmp.Or(cfg.Region, credential.Region(token))
 	errs = append(errs, cfg.problems()...)
-	if cfg.AccessTokenFile != "" {
-		errs.checkRegion(cfg.Region, token)
-	}
 	errs.check(cfg.PortalID != "" || cfg.Chat == ChatOff, "HUBSPOT_PORTAL_ID is missing")
 	errs.check(!cfg.AccessToken.IsZero() || cfg.AccessTokenFile != "" || !cfg.identifies(), "HUBSPOT_ACCESS_TOKEN (or HUBSPOT_ACCESS_TOKEN_FILE) is missing")
 	if err := errors.Join(errs...); err != nil {

@@ -167,18 +167,18 @@ func (b *boundary) begin(start []byte, whole bool) io.Writer {
 func (b *boundary) check() {
 	if b.private && !b.overruled && !protected(b.header) {
 		b.overruled = true
-		b.q.m.withhold(b.q, "middleware: a handler outside of this one lets caches share a visitor's page; its token is kept out of it: put the chat's handler outside of that one")
+		b.q.withhold("middleware: a handler outside of this one lets caches share a visitor's page; its token is kept out of it: put the chat's handler outside of that one")
 	}
 }
 
-// withhold makes pages the same for everybody, for a minute.
-func (m *Middleware) withhold(q *request, why string) {
-	m.overruled.Store(time.Now().Add(time.Minute).UnixNano())
-	m.log.Seldom(q.http.Context(), slog.LevelError, why, why)
+// withhold keeps tokens out of pages for a minute: they are the same for everybody.
+func (q *request) withhold(why string) {
+	q.m.withheld.Store(time.Now().Add(time.Minute).UnixNano())
+	q.m.log.Seldom(q.http.Context(), slog.LevelError, why, why)
 }
 
-func (m *Middleware) isOverruled() bool {
-	until := m.overruled.Load()
+func (m *Middleware) withholds() bool {
+	until := m.withheld.Load()
 	return until != 0 && time.Now().UnixNano() < until // the clock is slower than all else
 }
 
@@ -211,7 +211,7 @@ func (b *boundary) finish() {
 		bypassed := exposed && b.q.given != hubspot.Token{} && b.q.http.Context().Err() == nil
 		b.q.mu.Unlock()
 		if bypassed {
-			b.q.m.withhold(b.q, "middleware: a page with a token, which caches may keep, is not written to the ResponseWriter that this handler passed on; pages have no token for a minute: whatever adapts the handler to a framework has to pass that writer on")
+			b.q.withhold("middleware: a page with a token, which caches may keep, is not written to the ResponseWriter that this handler passed on; pages have no token for a minute: whatever adapts the handler to a framework has to pass that writer on")
 		}
 	case b.private:
 		protect(b.header) // http.TimeoutHandler and its like send the headers after this

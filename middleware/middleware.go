@@ -66,7 +66,7 @@ type Middleware struct {
 	fingerprints *tokencache.Cache[string] // by address: a keyed hash on each page costs more than all else
 
 	unverified, misplaced sync.Once    // these are logged once
-	overruled             atomic.Int64 // until then no page has a token, in nanoseconds
+	withheld              atomic.Int64 // until then no page has a token, in nanoseconds
 	onDemand              atomic.Bool  // pages ask when the chat is wanted: so the last one did
 }
 

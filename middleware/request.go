@@ -165,7 +165,7 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 		q.asks = true
 		return identity.Ask, ""
 	// Fail closed: what a cache may hand to others must not carry a token.
-	case q.fate == left, q.fate == undecided && public(q.out.header), q.m.isOverruled():
+	case q.fate == left, q.fate == undecided && public(q.out.header), q.m.withholds():
 		return identity.Anybody, "caches may share this page, so it is the same for everybody"
 	case !is.ok:
 		q.varies = true
@@ -258,7 +258,7 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 	chats, open := true, false
 	if page || q.fate == private { // or else nothing needs to be asked
 		// The chat may still come, and then it is too late for the headers.
-		open = page && !whole && !q.drawn && !public(h) && !q.m.isOverruled()
+		open = page && !whole && !q.drawn && !public(h) && !q.m.withholds()
 		q.mu.Unlock()
 		chats = q.chats()
 		if open {

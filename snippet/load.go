@@ -3,6 +3,7 @@ package snippet
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -99,10 +100,9 @@ func WithLauncher(l Launcher) Option { return func(o *options) { o.launcher = l 
 func WithFallback(href string) Option {
 	return func(o *options) {
 		u, err := url.Parse(href)
-		switch {
-		case err == nil && (u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "mailto" || u.Scheme == "tel" || strings.HasPrefix(href, "/")):
+		if err == nil && (strings.HasPrefix(href, "/") || slices.Contains([]string{"http", "https", "mailto", "tel"}, u.Scheme)) {
 			o.fallback = href
-		default:
+		} else {
 			o.mistakes = append(o.mistakes, "WithFallback: the link begins neither with mailto:, tel:, http: or https: nor with a slash; it is left out")
 		}
 	}
