@@ -196,7 +196,7 @@ func TestMarkerChangesWithinAStep(t *testing.T) {
 // identifies nobody.
 func TestStatusWithoutPart(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, without("/b"), withScript("@hotwired/turbo/dist/turbo.es2017-umd.js"))
+	s := newSite(t, without("/b"), withScript(turbo))
 	p := play{newTab(t), s}
 	p.atStart(listenToChanges)
 	p.signIn("A")
@@ -216,7 +216,7 @@ func TestStatusWithoutPart(t *testing.T) {
 // nothing has changed for the chat.
 func TestLauncherOfEachPage(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, onDemand(snippet.WithLauncher(snippet.Launcher{Label: "Questions?"})), withScript("@hotwired/turbo/dist/turbo.es2017-umd.js"))
+	s := newSite(t, onDemand(snippet.WithLauncher(snippet.Launcher{Label: "Questions?"})), withScript(turbo))
 	p := play{newTab(t), s}
 	p.start("/")
 	p.until("the launcher", launchable)

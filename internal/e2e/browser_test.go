@@ -167,10 +167,13 @@ func start(path string) (ctx context.Context, stop func()) {
 	return ctx, stop
 }
 
+// asProof reports whether what takes long is wanted.
+func asProof() bool { return os.Getenv("PROOF") != "" }
+
 // onlyAsProof skips what takes longer than `make test` shall.
 func onlyAsProof(t *testing.T, why string) {
 	t.Helper()
-	if os.Getenv("PROOF") != "1" {
+	if !asProof() {
 		t.Skipf("%s: make proof, or PROOF=1, runs this test", why)
 	}
 }

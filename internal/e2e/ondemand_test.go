@@ -243,7 +243,7 @@ func TestStoriesOnDemand(t *testing.T) {
 			p.sees("A")
 			p.to("logout")
 		}, asked: "A-", chats: 2, ends: "-"},
-	}, onDemand(), withScript("@hotwired/turbo/dist/turbo.es2017-umd.js"))
+	}, onDemand(), withScript(turbo))
 	// Where pages touch no marker, the server is asked behind the chat's back.
 	for name, site := range map[string][]func(*site, *configure){"": nil, ", public": {public}} {
 		tell(t, []story{
@@ -261,7 +261,7 @@ func TestStoriesOnDemand(t *testing.T) {
 				p.sees("A")
 				p.to("second")
 			}, asked: "AA?B", ends: "B"},
-		}, onDemand(), withScript("@hotwired/turbo/dist/turbo.es2017-umd.js"))
+		}, onDemand(), withScript(turbo))
 	}
 	tell(t, []story{
 		{name: "by the page's script", steps: func(p play) {
@@ -375,7 +375,7 @@ func TestBearer(t *testing.T) {
 	tb.open(s.url + "/a")
 	tb.mark()
 	tb.converged(s, "")
-	tb.do(`hubspotVisitor.refresh({ headers: { Authorization: "Bearer first@example.com" } })`)
+	tb.do(refresh(first))
 	tb.converged(s, first)
 	tb.do(`hubspotVisitor.refresh()`) // by the same header
 	time.Sleep(quiet)
@@ -385,7 +385,7 @@ func TestBearer(t *testing.T) {
 	tb.do(`hubspotVisitor.refresh()`)
 	time.Sleep(quiet)
 	tb.converged(s, "")
-	tb.do(`hubspotVisitor.refresh({ headers: { Authorization: "Bearer second@example.com" } })`)
+	tb.do(refresh(second))
 	tb.converged(s, second)
 	tb.wantSameDocument()
 	s.wantApart()

@@ -147,7 +147,7 @@ func (p proxy) try(t *testing.T, program, origin string) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := freeAddress(t)
+	free := freeAddr(t)
 	at, _ := url.Parse("http://" + free)
 	fill := func(text string) string {
 		var b strings.Builder
@@ -189,14 +189,4 @@ func (p proxy) try(t *testing.T, program, origin string) (address string) {
 	stop()
 	t.Logf("%s is silent: %s", p.name, said.String())
 	return ""
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -256,7 +256,7 @@ func TestSchedules(t *testing.T) {
 
 func TestRandomSchedules(t *testing.T) {
 	count := schedulesInTest
-	if os.Getenv("PROOF") != "" {
+	if asProof() {
 		count = schedulesInProof
 	}
 	var next atomic.Int64
@@ -378,9 +378,7 @@ func TestDamagesAreUpToDate(t *testing.T) {
 }
 
 func TestDamageIsFound(t *testing.T) {
-	if os.Getenv("PROOF") == "" {
-		t.Skip("takes minutes: PROOF=1")
-	}
+	onlyAsProof(t, "it takes minutes")
 	script := readScript(t)
 	var next atomic.Int64
 	inBothBrowsers(t, func(t *testing.T, p playground) {

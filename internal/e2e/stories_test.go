@@ -362,7 +362,6 @@ func TestStoriesOfSwitches(t *testing.T) {
 
 func TestStoriesOfTurbo(t *testing.T) {
 	t.Parallel()
-	const turbo = "@hotwired/turbo/dist/turbo.es2017-umd.js"
 	statuses := func(status int) func(*site, *configure) {
 		return answers(func(_ int, path string) hubspottest.WidgetAnswer {
 			if path == "/account" {

@@ -43,11 +43,13 @@ func withScript(path string) func(*site, *configure) {
 	}
 }
 
+const turbo = "@hotwired/turbo/dist/turbo.es2017-umd.js"
+
 // turboSite is a site with Turbo Drive.
 func turboSite(t *testing.T) *site {
-	turbo := vendored(t, "@hotwired/turbo/dist/turbo.es2017-umd.js")
+	script := vendored(t, turbo)
 	return newSite(t, func(s *site, _ *configure) {
-		s.files["/turbo.js"] = turbo
+		s.files["/turbo.js"] = script
 		s.head = `<script src="/turbo.js"></script>`
 	})
 }
