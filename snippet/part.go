@@ -193,12 +193,14 @@ const (
 
 func write(b *strings.Builder, s string, as notation) {
 	start := 0
-	for i := 0; i < len(s); {
-		if plain[s[i]] {
+	for i := 0; ; {
+		for i < len(s) && plain[s[i]] {
 			i++
-			continue
 		}
 		b.WriteString(s[start:i])
+		if i == len(s) {
+			return
+		}
 		r, size := utf8.DecodeRuneInString(s[i:]) // U+FFFD for what is not UTF-8
 		if as == unicodeEscape {
 			units(b, r)
@@ -208,7 +210,6 @@ func write(b *strings.Builder, s string, as notation) {
 		i += size
 		start = i
 	}
-	b.WriteString(s[start:])
 }
 
 // units appends r as one or two escaped UTF-16 code units.
