@@ -11,6 +11,7 @@ package tokencache
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -18,7 +19,10 @@ import (
 )
 
 const (
-	shardSize = 1024 // how many values one go-cache holds at most
+	// shardSize is how many values one go-cache holds at most. A table of Go's maps
+	// has 1,024 places and is cut in two when 896 are in use; those of values that
+	// went are among them.
+	shardSize = 800
 	maxShards = 1024 // bounds what an empty cache costs; beyond it shards grow
 	// An Add looks at more values than the one that it puts in, so that a cache
 	// full of dead ones empties.
@@ -31,7 +35,7 @@ const (
 type Cache[V any] struct {
 	seed      maphash.Seed
 	dead      func(*V) bool
-	shards    []shard[V] // a power of two of them
+	shards    []shard[V]
 	evictions atomic.Int64
 }
 
@@ -65,10 +69,7 @@ type node[V any] struct {
 // use once dead says so.
 func New[V any](limit int, dead func(*V) bool) *Cache[V] {
 	limit = max(limit, 1)
-	count := 1
-	for limit > count*shardSize && count < maxShards {
-		count *= 2
-	}
+	count := min((limit-1)/shardSize+1, maxShards)
 	c := &Cache[V]{seed: maphash.MakeSeed(), dead: dead, shards: make([]shard[V], count)}
 	for i := range c.shards {
 		c.shards[i].items = gocache.New(gocache.NoExpiration, 0) // 0: no janitor goroutine
@@ -185,5 +186,6 @@ func (c *Cache[V]) Evictions() int64 { return c.evictions.Load() }
 
 func (c *Cache[V]) locate(key string) (s *shard[V], slot int) {
 	h := maphash.String(c.seed, key)
-	return &c.shards[h&uint64(len(c.shards)-1)], int(h >> 32 & 63)
+	at, _ := bits.Mul64(h, uint64(len(c.shards))) // a number below it, from the hash's high bits
+	return &c.shards[at], int(h & 63)
 }
