@@ -272,3 +272,38 @@ func TestAgentContextBelongsToTheCaller(t *testing.T) {
 		}
 	})
 }
+
+// Ten calls a second are 864,000 a day, and an account has 250,000: one visitor
+// could use them all up.
+func TestOneVisitorsShareOfTheCalls(t *testing.T) {
+	for name, views := range map[string]func(*hubspot.Tokens, hubspot.Visitor, int){
+		"signs in and out for ever": func(tokens *hubspot.Tokens, v hubspot.Visitor, _ int) {
+			_, _ = tokens.Token(context.Background(), v)
+			tokens.Invalidate(context.Background(), v)
+		},
+		"has ever new agent contexts": func(tokens *hubspot.Tokens, v hubspot.Visitor, i int) {
+			v.AgentContext = map[string]string{"page": fmt.Sprint(i)}
+			_, _ = tokens.Token(context.Background(), v)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls := 0
+				tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+					calls++
+					return hubspot.NewToken("t", v.Email, time.Now()), nil
+				}), hubspot.TokensConfig{})
+				for i := range 3600 {
+					views(tokens, visitorNo(1), i)
+					time.Sleep(time.Second)
+				}
+				if calls > 30+180+1 || calls < 180 {
+					t.Errorf("%d calls in an hour, want 30 and then one in 20 seconds", calls)
+				}
+				if _, err := tokens.Token(t.Context(), visitorNo(2)); err != nil {
+					t.Errorf("another visitor: %v", err)
+				}
+			})
+		})
+	}
+}

@@ -42,7 +42,9 @@ type TokensConfig struct {
 	// CallsPerSecond and Burst bound the calls to HubSpot, over all visitors.
 	// Default 10 and 50: at most 150 in ten seconds, of the 190 that HubSpot allows a
 	// private app. Of a public OAuth app an account has 110: 6 and 30 fit. When less
-	// than a fifth of what HubSpot tells is left, no calls are made for a while.
+	// than a fifth of what HubSpot tells is left, no calls are made for a while. One
+	// address has at most 30 calls at once, and then a two-hundredth of the pace (one
+	// in 20 seconds), so that nobody uses up the account's calls of the day.
 	CallsPerSecond float64
 	Burst          int
 	// Store shares tokens between replicas. Default none.

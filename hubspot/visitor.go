@@ -36,7 +36,9 @@ type Visitor struct {
 	EmailVerified bool
 	// AgentContext is sent as hsCustomerAgentContext, which HubSpot documents for
 	// its versions v3 and 2026-03. It is optional and only sent when it has
-	// entries. Each different content needs a token of its own.
+	// entries. Each different content needs a token of its own, of which one address
+	// gets few in a minute (see TokensConfig.CallsPerSecond): it is for what holds for
+	// a whole visit.
 	AgentContext map[string]string
 }
 

@@ -4,13 +4,16 @@
 //
 // A closed gate reopens by a single trial call: when its time is over, one call
 // passes, and the others only after that one went well. Who met trouble lets
-// others go first, so that nobody whom HubSpot cannot serve keeps the gate closed.
+// others go first, so that nobody whom HubSpot cannot serve keeps the gate closed;
+// and nobody has more than a share of the pace, so that nobody uses up the
+// account's calls of the day, by signing in and out for ever, for example.
 package gate
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +34,12 @@ const (
 	maxTroubled     = 32              // so many are remembered
 )
 
+// One person's calls: so many at once, and then this part of the pace.
+const (
+	personBurst = 30
+	personShare = 1. / 200
+)
+
 // Gate may be used concurrently.
 type Gate struct {
 	limiter *rate.Limiter
@@ -41,11 +50,12 @@ type Gate struct {
 	trial       bool     // a trial call is under way
 	troubled    []string // in a row, each once
 	lastTrouble time.Time
+	persons     map[string]*rate.Limiter // of those who made calls of late: not many, at the pace
 }
 
 // New is an open gate that lets perSecond calls pass, burst of them at once.
 func New(perSecond float64, burst int) *Gate {
-	return &Gate{limiter: rate.NewLimiter(rate.Limit(perSecond), burst)}
+	return &Gate{limiter: rate.NewLimiter(rate.Limit(perSecond), burst), persons: make(map[string]*rate.Limiter)}
 }
 
 // Outcome is what a call that passed has to say about the account.
@@ -76,10 +86,13 @@ type Pass struct {
 // Enter waits for this call's turn and gives the right to make it for who, to be
 // ended with Leave. It does not wait when that would be in vain: ErrClosed, with
 // the reason, when the account is to be left alone, ErrNoRoom when the turn would
-// come after deadline.
+// come after deadline, or who has had their share.
 func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass, error) {
 	g.mu.Lock()
 	err := g.closedFor(who)
+	if err == nil && g.person(who).Tokens() < 1 {
+		err = ErrNoRoom
+	}
 	pass := &Pass{g, who, g.closed != nil}
 	g.trial = g.trial || err == nil && pass.trial
 	g.mu.Unlock()
@@ -90,15 +103,17 @@ func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass
 	defer cancel()
 	err = g.limiter.Wait(ctx)
 	g.mu.Lock()
-	closed := g.closed
-	g.mu.Unlock()
 	switch {
 	case err != nil:
 		err = ErrNoRoom
-	case pass.trial || closed == nil:
+	case !pass.trial && g.closed != nil: // meanwhile
+		err = g.closed
+	default:
+		g.person(who).Allow()
+	}
+	g.mu.Unlock()
+	if err == nil {
 		return pass, nil
-	default: // meanwhile
-		err = closed
 	}
 	pass.Leave(Outcome{})
 	return nil, err
@@ -114,6 +129,17 @@ func (g *Gate) closedFor(who string) error {
 		return nil
 	}
 	return g.closed
+}
+
+// person is who's share of the pace. Those who have all of theirs are forgotten.
+func (g *Gate) person(who string) *rate.Limiter {
+	maps.DeleteFunc(g.persons, func(_ string, l *rate.Limiter) bool { return l.Tokens() >= personBurst })
+	share := g.persons[who]
+	if share == nil {
+		share = rate.NewLimiter(g.limiter.Limit()*personShare, personBurst)
+		g.persons[who] = share
+	}
+	return share
 }
 
 // Leave ends a pass with what the call told. It reports whether the gate is
