@@ -85,7 +85,7 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 // whom HubSpot refuses: asking again would not help.
 func (q *request) answer() (hubspot.Token, error) {
 	is := q.is()
-	if !is.ok || !q.chats() {
+	if !is.ok || q.off {
 		return hubspot.Token{}, nil
 	}
 	ctx, cancel := context.WithTimeout(q.http.Context(), endpointWait)

@@ -22,11 +22,10 @@ type request struct {
 	out  boundary
 	over ended
 
-	identifyOnce, consentOnce sync.Once
-	consent                   bool
-
 	mu       sync.Mutex // of all below
+	asked    bool       // the application was, for the next two
 	who      who
+	off      bool          // the page carries no chat at all: does not change any more
 	token    hubspot.Token // of who, once it came
 	refused  bool          // HubSpot does not accept who
 	deadline time.Time     // end of the render budget, once somebody waited
@@ -53,16 +52,15 @@ func (m *Middleware) newRequest(w http.ResponseWriter, r *http.Request) *request
 	return q
 }
 
-// is answers "who is it?"; the application is asked once.
+// is answers "who is it?", and after it q.off can be read; the application is
+// asked once.
 func (q *request) is() who {
-	q.identifyOnce.Do(func() {
-		is := q.m.find(q.http)
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		q.who = is
-	})
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !q.asked {
+		q.asked = true
+		q.who, q.off = q.m.find(q.http), !q.m.chats(q.http)
+	}
 	return q.who
 }
 
@@ -78,15 +76,9 @@ func (q *request) become(is who, out bool) {
 	}
 }
 
-// chats reports whether the page may carry the chat at all.
-func (q *request) chats() bool {
-	q.consentOnce.Do(func() { q.consent = q.m.cfg.Chat != hubspot.ChatOff && (q.m.consent == nil || q.m.consents(q.http)) })
-	return q.consent
-}
-
 // prefetch begins to fetch the token: the sooner, the less the page waits.
 func (q *request) prefetch() {
-	if is := q.is(); is.ok && q.chats() && !q.m.onDemand.Load() {
+	if is := q.is(); is.ok && !q.off && !q.m.onDemand.Load() {
 		_, _ = q.fetch(&q.over, is)
 	}
 }
@@ -132,9 +124,9 @@ func (q *request) Chat(ctx context.Context, onDemand bool) identity.Chat {
 		PortalID: m.cfg.PortalID, LoaderSrc: m.loaderSrc, Endpoint: m.tokenPath,
 		TrackingCookie: m.trackingCookie, Debug: m.cfg.Debug,
 	}
-	is := who{reason: "HUBSPOT_CHAT is off, or WithConsent reports no consent"}
-	if chat.Off = !q.chats(); !chat.Off {
-		is = q.is()
+	is := q.is()
+	if chat.Off = q.off; chat.Off {
+		is = who{reason: "HUBSPOT_CHAT is off, or WithConsent reports no consent"}
 	}
 	chat.Claim, chat.Reason = q.draw(is, onDemand)
 	switch {
@@ -255,23 +247,19 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 		q.fate = left // a style sheet, an answer of an API: most responses
 		return false
 	}
-	chats, open := true, false
-	if page || q.fate == private { // or else nothing needs to be asked
-		// The chat may still come, and then it is too late for the headers.
-		open = page && !whole && !q.drawn && !public(h) && !q.m.withholds()
+	// The chat may still come, and then it is too late for the headers.
+	open := page && !whole && !q.drawn && !public(h) && !q.m.withholds()
+	if open {
 		q.mu.Unlock()
-		chats = q.chats()
-		if open {
-			q.prefetch() // tells whether HubSpot refuses the visitor, too
-		}
+		q.prefetch() // asks who it is, and tells whether HubSpot refuses the visitor
 		q.mu.Lock()
+		open = !q.off
 	}
-	open = open && chats
 	// A page part with consent in it, or still to come, depends on who asks even
 	// where it is the same for all who agreed.
 	dependent := q.varies || open || page && !whole && q.m.consent != nil
 	brought, wanted := q.m.marker.of(q.http), q.who.fingerprint
-	if !chats || q.refused {
+	if q.off || q.refused {
 		// A visitor whom HubSpot refuses has no marker: page and endpoint would set and
 		// expire it in turn.
 		wanted = identity.Nobody

@@ -22,7 +22,7 @@ import (
 // nothing.
 func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.Visitor) {
 	q, inside := m.requestOf(w, r)
-	if !m.identifies() || !q.chats() || q.is().never {
+	if before := q.is(); before.never || q.off || !m.identifies() {
 		return
 	}
 	is := m.admit(r.Context(), v)

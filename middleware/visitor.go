@@ -24,24 +24,18 @@ func (m *Middleware) find(r *http.Request) who {
 	switch {
 	case !m.identifies():
 		return who{reason: "HUBSPOT_CHAT says that nobody is identified"}
-	case m.skip != nil && m.skips(r):
+	case m.skip != nil && m.ask(r, m.skip, true, "middleware: skip panicked; the visitor stays anonymous"):
 		return who{never: true, reason: "WithSkip excludes this request"}
 	}
-	v, reason := m.asks(r)
+	v, reason := m.visitor(r)
 	if reason != "" {
 		return who{reason: reason}
 	}
 	return m.admit(r.Context(), v)
 }
 
-func (m *Middleware) skips(r *http.Request) (skip bool) {
-	defer m.log.Recover(r.Context(), "middleware: skip panicked; the visitor stays anonymous")
-	skip = true // where it panics
-	return m.skip(r)
-}
-
-// asks gives the application's answer, or why there is no visitor.
-func (m *Middleware) asks(r *http.Request) (v hubspot.Visitor, reason string) {
+// visitor gives the application's answer, or why there is no visitor.
+func (m *Middleware) visitor(r *http.Request) (v hubspot.Visitor, reason string) {
 	defer m.log.Recover(r.Context(), "middleware: identify panicked; the visitor stays anonymous")
 	reason = "identify panicked, see the log"
 	v, ok := m.identify(r)
@@ -52,6 +46,21 @@ func (m *Middleware) asks(r *http.Request) (v hubspot.Visitor, reason string) {
 }
 
 const notSignedIn = "identify says that nobody is signed in"
+
+// chats asks whether the page of r may carry the chat at all. Fail closed: without
+// an answer there is no consent.
+func (m *Middleware) chats(r *http.Request) bool {
+	return m.cfg.Chat != hubspot.ChatOff &&
+		(m.consent == nil || m.ask(r, m.consent, false, "middleware: consent panicked; the page carries no chat"))
+}
+
+// ask is what question answers; where it panics, the log has message and the answer
+// is otherwise.
+func (m *Middleware) ask(r *http.Request, question func(*http.Request) bool, otherwise bool, message string) (answer bool) {
+	defer m.log.Recover(r.Context(), message)
+	answer = otherwise
+	return question(r)
+}
 
 // admit decides whether v may be identified. What HubSpot would not take is left
 // out where it is optional, and heard of in the log: neither is an error of the
@@ -93,11 +102,4 @@ func problems(v hubspot.Visitor) (list []*hubspot.VisitorError) {
 		}
 	}
 	return list
-}
-
-// consents asks whether the page may carry the chat at all.
-func (m *Middleware) consents(r *http.Request) (ok bool) {
-	// Fail closed: without an answer there is no consent.
-	defer m.log.Recover(r.Context(), "middleware: consent panicked; the page carries no chat")
-	return m.consent(r)
 }
