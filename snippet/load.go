@@ -38,25 +38,19 @@ func (l Load) onDemand() bool { return l == LoadClick || l == LoadManual }
 // LoadImmediate, and the log says so.
 func WithLoad(when Load) Option {
 	return func(o *options) {
-		switch o.load = when; when {
+		o.load = ""
+		switch when {
 		case LoadImmediate, "":
-			o.load = ""
 		case LoadIdle, LoadInteraction, LoadClick, LoadManual:
+			o.load = when
 		default:
-			o.load = ""
 			o.mistakes = append(o.mistakes, "WithLoad: the value is none of Load's; the chat loads at once")
 		}
 	}
 }
 
-// loader is what is said of HubSpot's loader.
-type loader struct {
-	absent     bool
-	attributes [][2]string // name and value
-}
-
 // WithoutLoader leaves HubSpot's loader out, where a tag manager brings it.
-func WithoutLoader() Option { return func(o *options) { o.loader.absent = true } }
+func WithoutLoader() Option { return func(o *options) { o.withoutLoader = true } }
 
 var attributeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]*$`)
 
@@ -73,7 +67,8 @@ func WithLoaderAttribute(name, value string) Option {
 		case key == "src", key == "id", key == "nonce":
 			o.mistakes = append(o.mistakes, "WithLoaderAttribute: "+key+" is the loader's own; it is left out")
 		default:
-			o.loader.attributes = append(o.loader.attributes, [2]string{key, value})
+			o.loaderAttributes += " " + key + `="` + escape(value, reference) + `"`
+			o.loaderMembers += "," + quote(key) + ":" + quote(value)
 		}
 	}
 }

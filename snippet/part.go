@@ -2,7 +2,7 @@ package snippet
 
 import (
 	"cmp"
-	"strconv"
+	"fmt"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -40,7 +40,7 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 	b.Grow(room)
 
 	if debug && c.Reason != "" {
-		comment(b, c.Reason)
+		b.WriteString(comment(c.Reason))
 	}
 
 	// Both fields always: a page of nobody's has to overwrite what the merged object
@@ -57,19 +57,19 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 	if (!inline || nonce != "") && !o.avoidInlineStyles {
 		b.WriteString(`,"avoidInlineStyles":true`) // the policy would block them
 	}
-	b.WriteString(`,"identificationEmail":`)
-	quote(b, email)
-	b.WriteString(`,"identificationToken":`)
-	quote(b, token)
-	b.WriteString("}" + scriptClose)
+	b.WriteString(`,"identificationEmail":"`)
+	b.WriteString(escape(email, unicodeEscape))
+	b.WriteString(`","identificationToken":"`)
+	b.WriteString(escape(token, unicodeEscape))
+	b.WriteString(`"}` + scriptClose)
 
 	b.WriteString(scriptOpen + ` data-hubspot-visitor="`)
-	escape(b, c.Claim)
+	b.WriteString(escape(c.Claim, reference))
 	b.WriteString(`"`)
 	attribute(b, " data-portal", c.PortalID)
 	attribute(b, " data-endpoint", c.Endpoint)
 	b.WriteString(o.claimExtra)
-	if later && !o.loader.absent {
+	if later && !o.withoutLoader {
 		attribute(b, " data-loader", c.LoaderSrc)
 	}
 	if c.TrackingCookie {
@@ -92,7 +92,7 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 	}
 	b.WriteString(scriptClose)
 
-	if !later && !o.loader.absent {
+	if !later && !o.withoutLoader {
 		b.WriteString(scriptOpen + ` id="hs-script-loader" async defer`)
 		attribute(b, " src", c.LoaderSrc)
 		attribute(b, " nonce", nonce)
@@ -113,36 +113,10 @@ func (o *options) claimAttributes() string {
 		}
 		attribute(&b, " data-fallback", o.fallback)
 	}
-	if o.load != "" && !o.loader.absent {
-		attribute(&b, " data-attributes", o.loader.json())
+	if o.load != "" && !o.withoutLoader && o.loaderMembers != "" {
+		attribute(&b, " data-attributes", "{"+o.loaderMembers[1:]+"}")
 	}
 	return b.String()
-}
-
-// tag is l's attributes in a tag, those without a value, too.
-func (l loader) tag() string {
-	var b strings.Builder
-	for _, a := range l.attributes {
-		b.WriteString(" " + a[0] + `="`)
-		escape(&b, a[1])
-		b.WriteString(`"`)
-	}
-	return b.String()
-}
-
-// json is them for the script that adds the tag; "" for none.
-func (l loader) json() string {
-	if len(l.attributes) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	for _, a := range l.attributes {
-		b.WriteString(",")
-		quote(&b, a[0])
-		b.WriteString(":")
-		quote(&b, a[1])
-	}
-	return "{" + b.String()[1:] + "}"
 }
 
 // attribute appends an attribute that has a value.
@@ -152,15 +126,13 @@ func attribute(b *strings.Builder, name, value string) {
 	}
 	b.WriteString(name)
 	b.WriteString(`="`)
-	escape(b, value)
+	b.WriteString(escape(value, reference))
 	b.WriteString(`"`)
 }
 
-// comment appends an HTML comment. Without a > nothing ends it early.
-func comment(b *strings.Builder, text string) {
-	b.WriteString("<!-- hubspot-visitor: ")
-	escape(b, text)
-	b.WriteString(" -->\n")
+// comment is an HTML comment. Without a > nothing ends it early.
+func comment(text string) string {
+	return "<!-- hubspot-visitor: " + escape(text, reference) + " -->\n"
 }
 
 // plain are the bytes that stand for themselves in JSON, JavaScript and HTML.
@@ -173,54 +145,39 @@ var plain = func() (table [256]bool) {
 	return table
 }()
 
-// quote appends s as a string of JSON that is also one of JavaScript in HTML.
-func quote(b *strings.Builder, s string) {
-	b.WriteByte('"')
-	write(b, s, unicodeEscape)
-	b.WriteByte('"')
-}
-
-// escape appends s as an attribute's value, or as text.
-func escape(b *strings.Builder, s string) { write(b, s, reference) }
-
-// A notation is how a character is written that does not stand for itself.
-type notation bool
-
-const (
-	unicodeEscape notation = true  // \u00e9, in UTF-16 code units
-	reference     notation = false // &#233;
-)
-
-func write(b *strings.Builder, s string, as notation) {
-	start := 0
-	for i := 0; ; {
-		for i < len(s) && plain[s[i]] {
-			i++
-		}
-		b.WriteString(s[start:i])
-		if i == len(s) {
-			return
-		}
-		r, size := utf8.DecodeRuneInString(s[i:]) // U+FFFD for what is not UTF-8
-		if as == unicodeEscape {
-			units(b, r)
+// escape is s in a notation for the characters that do not stand for themselves.
+// Most of what a page has needs none.
+func escape(s string, notation func(rune) string) string {
+	i := 0
+	for i < len(s) && plain[s[i]] {
+		i++
+	}
+	if i == len(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s { // U+FFFD for what is not UTF-8
+		if r < utf8.RuneSelf && plain[r] {
+			b.WriteByte(byte(r))
 		} else {
-			b.WriteString("&#" + strconv.Itoa(int(cmp.Or(r, utf8.RuneError))) + ";") // HTML has no NUL
+			b.WriteString(notation(r))
 		}
-		i += size
-		start = i
 	}
+	return b.String()
 }
 
-// units appends r as one or two escaped UTF-16 code units.
-func units(b *strings.Builder, r rune) {
-	if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
-		units(b, high)
-		r = low
+// unicodeEscape is a character in a string of JSON that is also one of JavaScript
+// in HTML: in UTF-16 code units, such as \u00e9.
+func unicodeEscape(r rune) (units string) {
+	for _, unit := range utf16.AppendRune(nil, r) {
+		units += fmt.Sprintf(`\u%04x`, unit)
 	}
-	const hex = "0123456789abcdef"
-	b.WriteString(`\u`)
-	for shift := 12; shift >= 0; shift -= 4 {
-		b.WriteByte(hex[r>>shift&15])
-	}
+	return units
 }
+
+// reference is a character in an attribute's value or in text, such as &#233;.
+// HTML has no NUL.
+func reference(r rune) string { return fmt.Sprintf("&#%d;", cmp.Or(r, utf8.RuneError)) }
+
+// quote is s as a string of JSON.
+func quote(s string) string { return `"` + escape(s, unicodeEscape) + `"` }

@@ -1,7 +1,5 @@
 package snippet
 
-import "strings"
-
 // Settings are the settings of HubSpot's widget that an application can choose,
 // under HubSpot's names. A field at its zero value, which is HubSpot's default
 // too, is not emitted: what the page itself has in window.hsConversationsSettings
@@ -36,35 +34,34 @@ const (
 )
 
 // encode is s as members of a JSON object, each after a comma.
-func (s Settings) encode() string {
-	var b strings.Builder
-	if s.InlineEmbedSelector != "" {
-		b.WriteString(`,"inlineEmbedSelector":`)
-		quote(&b, s.InlineEmbedSelector)
-	}
-	switch s.EnableWidgetCookieBanner {
-	case CookieBannerOff:
-	case CookieBannerOn:
-		b.WriteString(`,"enableWidgetCookieBanner":true`)
-	case CookieBannerOnWidgetLoad, CookieBannerOnExitIntent:
-		b.WriteString(`,"enableWidgetCookieBanner":`)
-		quote(&b, string(s.EnableWidgetCookieBanner))
-	default:
-		// A value that HubSpot does not know keeps the widget from starting.
-		b.WriteString(`,"enableWidgetCookieBanner":false`)
-	}
+func (s Settings) encode() (members string) {
 	for _, setting := range [...]struct {
-		name string
-		on   bool
+		name  string
+		set   bool
+		value string
 	}{
-		{"disableAttachment", s.DisableAttachment},
-		{"disableInitialInputFocus", s.DisableInitialInputFocus},
-		{"avoidInlineStyles", s.AvoidInlineStyles},
-		{"hideNewThreadLink", s.HideNewThreadLink},
+		{"inlineEmbedSelector", s.InlineEmbedSelector != "", quote(s.InlineEmbedSelector)},
+		{"enableWidgetCookieBanner", s.EnableWidgetCookieBanner != CookieBannerOff, s.EnableWidgetCookieBanner.encode()},
+		{"disableAttachment", s.DisableAttachment, "true"},
+		{"disableInitialInputFocus", s.DisableInitialInputFocus, "true"},
+		{"avoidInlineStyles", s.AvoidInlineStyles, "true"},
+		{"hideNewThreadLink", s.HideNewThreadLink, "true"},
 	} {
-		if setting.on {
-			b.WriteString(`,"` + setting.name + `":true`)
+		if setting.set {
+			members += `,"` + setting.name + `":` + setting.value
 		}
 	}
-	return b.String()
+	return members
+}
+
+// encode is what HubSpot calls b. A value that it does not know would keep the
+// widget from starting.
+func (b CookieBanner) encode() string {
+	switch b {
+	case CookieBannerOn:
+		return "true"
+	case CookieBannerOnWidgetLoad, CookieBannerOnExitIntent:
+		return quote(string(b))
+	}
+	return "false"
 }

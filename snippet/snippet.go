@@ -42,17 +42,17 @@ type options struct {
 	nonce             func(context.Context) string
 	scriptPath        string // "" for a script within the page
 	load              Load
-	loader            loader
+	withoutLoader     bool
+	loaderAttributes  string // in HubSpot's tag…
+	loaderMembers     string // …and as JSON, each after a comma, for the script that makes the tag
 	launcher          Launcher
 	fallback          string
 	debug             bool
 	mistakes          []string // in options
 
-	// By compose, the same on every page: the script and where its file is, and
-	// attributes of the claim and of HubSpot's loader.
-	script                       string
-	scriptSrc                    string
-	claimExtra, loaderAttributes string
+	// By compose, the same on every page: the script, where its file is, and
+	// attributes of the claim.
+	script, scriptSrc, claimExtra string
 
 	last atomic.Pointer[shared]
 }
@@ -174,7 +174,7 @@ func compose(opts []Option) *options {
 	if o.scriptPath != "" {
 		o.scriptSrc = o.scriptPath + s.name
 	}
-	o.claimExtra, o.loaderAttributes = o.claimAttributes(), o.loader.tag()
+	o.claimExtra = o.claimAttributes()
 	return o
 }
 
@@ -221,11 +221,10 @@ func (o *options) html(ctx context.Context) template.HTML {
 
 // because is the page part that says why there is none, in debug.
 func because(reason string, debug bool) template.HTML {
-	var b strings.Builder
-	if debug {
-		comment(&b, reason)
+	if !debug {
+		return ""
 	}
-	return template.HTML(b.String())
+	return template.HTML(comment(reason))
 }
 
 // nonceOf reports false where the application's function panics: scripts without
