@@ -1,8 +1,8 @@
 package middleware
 
 import (
-	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -93,25 +93,22 @@ func (m *Middleware) requestOf(w http.ResponseWriter, r *http.Request) (q *reque
 	return m.newRequest(w, r), false
 }
 
-// hostname is a host that a Domain attribute can name. The Host header is the
-// client's: anything else is not repeated.
-var hostname = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
+// hostname is a host that a Domain attribute can name: browsers refuse it for
+// addresses and localhost. The Host header is the client's: anything else is not
+// repeated.
+var hostname = regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z][a-z0-9-]*$`)
 
 // cookieDomains are the Domain attributes under which the widget's cookies can
-// be; "" stands for none. Browsers refuse the attribute for addresses and
-// localhost, and ignore one that is a public suffix such as co.uk.
+// be; "" stands for none. Browsers ignore one that is a public suffix such as
+// co.uk.
 func cookieDomains(hostport string) []string {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	domains := []string{""}
-	if net.ParseIP(strings.Trim(host, "[]")) != nil || !hostname.MatchString(host) {
-		return domains
+	address := url.URL{Host: hostport}
+	host := strings.ToLower(strings.TrimSuffix(address.Hostname(), "."))
+	if !hostname.MatchString(host) {
+		return []string{""}
 	}
 	host = strings.TrimPrefix(host, "www.")
-	domains = append(domains, host)
+	domains := []string{"", host}
 	if _, parent, _ := strings.Cut(host, "."); strings.Contains(parent, ".") {
 		domains = append(domains, parent)
 	}
