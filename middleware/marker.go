@@ -15,8 +15,6 @@ import (
 // session. Several portals can share a host: each has its own.
 type marker struct{ name string }
 
-func newMarker(portalID string) marker { return marker{"hubspot_visitor_" + portalID} }
-
 // of is the marker that a request brought; "" for none.
 func (k marker) of(r *http.Request) string {
 	for _, line := range r.Header["Cookie"] {

@@ -27,7 +27,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/credential"
@@ -58,7 +57,7 @@ type Middleware struct {
 	tokenPath       string
 	crossOrigin     *http.CrossOriginProtection
 	store           hubspot.Store // for FromEnv to give to its token source
-	problems        []error       // of options
+	problems        []error       // with how it is made
 
 	loaderSrc    string
 	marker       marker
@@ -113,9 +112,8 @@ func WithConsent(consent func(*http.Request) bool) Option {
 func WithTokenPath(path string) Option {
 	return func(m *Middleware) {
 		// A path on another origin would be given this visitor's cookies, or none.
-		if path != "" && (!strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "?#\\")) {
-			m.problems = append(m.problems, errors.New("middleware: WithTokenPath needs a path that begins with one slash, without query and fragment"))
-		}
+		local := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.ContainsAny(path, "?#\\")
+		m.check(local || path == "", "WithTokenPath needs a path that begins with one slash, without query and fragment")
 		m.tokenPath = path
 	}
 }
@@ -127,9 +125,8 @@ func WithTokenPath(path string) Option {
 func WithTrustedOrigins(origins ...string) Option {
 	return func(m *Middleware) {
 		for _, origin := range origins {
-			if err := m.crossOrigin.AddTrustedOrigin(origin); err != nil {
-				m.problems = append(m.problems, fmt.Errorf("middleware: WithTrustedOrigins: %w", err))
-			}
+			err := m.crossOrigin.AddTrustedOrigin(origin)
+			m.check(err == nil, fmt.Sprint("WithTrustedOrigins: ", err))
 		}
 	}
 }
@@ -173,30 +170,24 @@ func DangerouslyTrustUnverifiedEmail() Option {
 func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	cfg, err := hubspot.ConfigFromEnv()
 	m := build(identify, options)
-	if m.cfg != (hubspot.Config{}) {
-		m.problems = append(m.problems, errors.New("middleware: WithConfig is for New: FromEnv reads the environment"))
-	}
+	m.check(m.cfg == hubspot.Config{}, "WithConfig is for New: FromEnv reads the environment")
 	m.cfg = cfg
-	if m.store != nil && m.identifies() && os.Getenv("HUBSPOT_STORE_SECRET") == "" {
-		m.problems = append(m.problems, errors.New("middleware: HUBSPOT_STORE_SECRET is missing, which WithStore needs: 32 or more random characters, the same on every replica"))
-	}
+	m.check(m.store == nil || !m.identifies() || os.Getenv("HUBSPOT_STORE_SECRET") != "",
+		"HUBSPOT_STORE_SECRET is missing, which WithStore needs: 32 or more random characters, the same on every replica")
 	if err := errors.Join(append(m.problems, err)...); err != nil {
 		return nil, err
 	}
 	if !m.identifies() {
 		return m.finish(nil)
 	}
-	client, err := hubspot.NewClient(cfg)
-	if err != nil {
-		return nil, err
-	}
-	tokens, err := hubspot.NewTokens(client, hubspot.TokensConfig{
+	client, err1 := hubspot.NewClient(cfg)
+	tokens, err2 := hubspot.NewTokens(client, hubspot.TokensConfig{
 		Account:     cfg.PortalID,
 		Store:       m.store,
 		StoreSecret: cfg.StoreSecret,
 		Logger:      m.log.Logger,
 	})
-	if err != nil {
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
 	return m.finish(tokens)
@@ -212,32 +203,25 @@ func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Op
 // All problems come in one joined error.
 func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	m := build(identify, options)
-	if m.store != nil {
-		m.problems = append(m.problems, errors.New("middleware: WithStore is for FromEnv: the token source that New is given has its Store in hubspot.TokensConfig"))
-	}
+	m.check(m.store == nil, "WithStore is for FromEnv: the token source that New is given has its Store in hubspot.TokensConfig")
 	return m.finish(tokens)
 }
 
 // finish makes m, which build began, ready for requests.
 func (m *Middleware) finish(tokens TokenSource) (*Middleware, error) {
 	m.tokens = tokens
-	errs := append(m.problems, m.cfg.Validate())
-	if m.cfg.PortalID == "" && m.cfg.Chat != hubspot.ChatOff {
-		errs = append(errs, errors.New("middleware: WithConfig does not tell the PortalID (HUBSPOT_PORTAL_ID)"))
-	}
-	if tokens == nil && m.identifies() {
-		errs = append(errs, errors.New("middleware: there is no token source"))
-	}
+	m.check(m.cfg.PortalID != "" || m.cfg.Chat == hubspot.ChatOff, "WithConfig does not tell the PortalID (HUBSPOT_PORTAL_ID)")
+	m.check(tokens != nil || !m.identifies(), "there is no token source")
 	fromFile, _ := credential.Read(m.cfg.AccessTokenFile) // "" without a file; ConfigFromEnv reported an error
 	secret := cmp.Or(m.cfg.StoreSecret.Reveal(), m.cfg.AccessToken.Reveal(), fromFile)
 	if secret == "" && m.identifies() {
 		m.log.Seldom(context.Background(), slog.LevelWarn, "no key", "middleware: neither StoreSecret (HUBSPOT_STORE_SECRET) nor AccessToken is known, to key the marker cookie: after a restart, and at each other replica, visitors look like others, and what HubSpot's widget keeps in their browsers is expired")
 	}
 	sealer, err := seal.New([]byte(cmp.Or(secret, rand.Text()+rand.Text())))
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(append(m.problems, m.cfg.Validate(), err)...); err != nil {
 		return nil, err
 	}
-	m.sealer, m.loaderSrc, m.marker = sealer, m.cfg.LoaderSrc(), newMarker(m.cfg.PortalID)
+	m.sealer, m.loaderSrc, m.marker = sealer, m.cfg.LoaderSrc(), marker{"hubspot_visitor_" + m.cfg.PortalID}
 	m.fingerprints = tokencache.New(maxFingerprints, func(*string) bool { return false })
 	if !m.identifies() {
 		m.tokenPath = ""
@@ -252,13 +236,17 @@ func build(identify func(*http.Request) (hubspot.Visitor, bool), options []Optio
 		tokenPath:   defaultTokenPath,
 		crossOrigin: http.NewCrossOriginProtection(),
 	}
-	if identify == nil {
-		m.problems = append(m.problems, errors.New("middleware: there is no identify function"))
-	}
+	m.check(identify != nil, "there is no identify function")
 	for _, option := range options {
 		option(m)
 	}
 	return m
+}
+
+func (m *Middleware) check(ok bool, problem string) {
+	if !ok {
+		m.problems = append(m.problems, errors.New("middleware: "+problem))
+	}
 }
 
 // Handler wraps an application's pages: mux, router or single handler. For each
@@ -330,10 +318,6 @@ func opensPage(r *http.Request) bool {
 }
 
 func (m *Middleware) identifies() bool { return m.cfg.Chat == "" || m.cfg.Chat == hubspot.ChatOn }
-
-func (m *Middleware) budget() time.Duration {
-	return cmp.Or(m.cfg.RenderBudget, 300*time.Millisecond)
-}
 
 type visitorKey struct{}
 

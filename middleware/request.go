@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -176,7 +177,7 @@ func (q *request) within(ctx context.Context) (context.Context, context.CancelFu
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.deadline.IsZero() {
-		q.deadline = time.Now().Add(q.m.budget())
+		q.deadline = time.Now().Add(cmp.Or(q.m.cfg.RenderBudget, 300*time.Millisecond))
 	}
 	return context.WithDeadline(ctx, q.deadline)
 }
