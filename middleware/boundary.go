@@ -3,7 +3,6 @@ package middleware
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -28,13 +27,11 @@ type boundary struct {
 	header  http.Header // kept: a page part can be drawn while net/http's writer is in use
 	touched atomic.Bool // somebody asked for them since they were last protected
 	guarded int         // how many there were then
-	gone    bool        // the headers have left
-	private bool        // as those of a response that caches must not keep
+	fate    fate        // decided when the headers leave
 	begun   bool        // and the body follows
 
-	overruled bool   // somebody further out made a private response public
-	body      []byte // what was written since
-	finished  bool   // the handler has returned
+	overruled bool         // somebody further out made a private response public
+	body      bytes.Buffer // what was written since: writes can cut a token in two
 }
 
 // writer is b with those of net/http's optional interfaces that the writer below
@@ -76,7 +73,7 @@ func (b *boundary) Header() http.Header {
 func (b *boundary) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 func (b *boundary) WriteHeader(status int) {
-	if b.gone || status >= 200 || status == http.StatusSwitchingProtocols { // others go ahead of the headers
+	if b.fate != undecided || status >= 200 || status == http.StatusSwitchingProtocols { // others go ahead of the headers
 		b.leave(status, nil, false)
 	}
 	b.ResponseWriter.WriteHeader(status)
@@ -119,11 +116,10 @@ func endsPage[T string | []byte](body T) bool {
 // further out may keep the headers until the first byte, or longer, and what the
 // application sets meanwhile would count there.
 func (b *boundary) leave(status int, start []byte, whole bool) {
-	switch {
-	case !b.gone:
-		b.gone = true
-		b.private = b.q.settle(status, start, whole)
-	case b.private:
+	switch b.fate {
+	case undecided:
+		b.fate = b.q.settle(status, start, whole)
+	case private:
 		b.guard()
 	}
 }
@@ -141,10 +137,10 @@ func (b *boundary) guard() {
 // begin comes before each part of the body, and gives the writer for it. start is
 // what the part begins with, whole tells that nothing of the page follows.
 func (b *boundary) begin(start []byte, whole bool) io.Writer {
-	implicit, first := !b.gone, !b.begun
+	implicit, first := b.fate == undecided, !b.begun
 	b.begun = true
 	b.leave(http.StatusOK, start, whole)
-	if b.private && first {
+	if b.fate == private && first {
 		// The headers go alone, to see what becomes of them before the body follows. Who
 		// sniffs for the type further out would take nothing for text.
 		if b.header["Content-Type"] == nil && isHTML(http.DetectContentType(start)) {
@@ -157,7 +153,7 @@ func (b *boundary) begin(start []byte, whole bool) io.Writer {
 		b.check()
 	}
 	if b.overruled {
-		return held{b}
+		return &b.body
 	}
 	return b.ResponseWriter
 }
@@ -165,7 +161,7 @@ func (b *boundary) begin(start []byte, whole bool) io.Writer {
 // check looks whether a handler further out overruled what settle decided: too
 // late for the headers, and in time for the body.
 func (b *boundary) check() {
-	if b.private && !b.overruled && !protected(b.header) {
+	if b.fate == private && !b.overruled && !protected(b.header) {
 		b.overruled = true
 		b.q.withhold("middleware: a handler outside of this one lets caches share a visitor's page; its token is kept out of it: put the chat's handler outside of that one")
 	}
@@ -182,27 +178,12 @@ func (m *Middleware) withholds() bool {
 	return until != 0 && time.Now().UnixNano() < until // the clock is slower than all else
 }
 
-var errOverruled = errors.New("middleware: an outer handler lets caches share this visitor's page")
-
-// held keeps the body of an overruled response until the handler has returned,
-// since writes can cut a token in two.
-type held struct{ b *boundary }
-
-func (w held) Write(p []byte) (int, error) {
-	if w.b.finished {
-		return 0, errOverruled
-	}
-	w.b.body = append(w.b.body, p...)
-	return len(p), nil
-}
-
 // finish is called when the handler has returned.
 func (b *boundary) finish() {
-	b.finished = true
 	switch {
 	case b.overruled:
 		b.release()
-	case !b.gone:
+	case b.fate == undecided:
 		// The response is empty, or somebody further out writes it, perhaps past this
 		// writer: cookies leave with it, and no token any more.
 		exposed := !protected(b.header)
@@ -213,21 +194,22 @@ func (b *boundary) finish() {
 		if bypassed {
 			b.q.withhold("middleware: a page with a token, which caches may keep, is not written to the ResponseWriter that this handler passed on; pages have no token for a minute: whatever adapts the handler to a framework has to pass that writer on")
 		}
-	case b.private:
+	case b.fate == private:
 		protect(b.header) // http.TimeoutHandler and its like send the headers after this
 	}
 }
 
 // release writes what was held, with blanks for what identifies the visitor.
 func (b *boundary) release() {
+	body := b.body.Bytes()
 	if token := b.q.given; token.Reveal() != "" {
 		// Without its claim the page is nobody's in particular: its script asks.
 		for _, secret := range []string{token.Reveal(), token.Email(), b.q.m.fingerprint(token.Email())} {
-			if !bytes.Contains(b.body, []byte(secret)) {
+			if !bytes.Contains(body, []byte(secret)) {
 				panic(http.ErrAbortHandler) // it is in there in another form, compressed or escaped: better no page
 			}
-			b.body = bytes.ReplaceAll(b.body, []byte(secret), bytes.Repeat([]byte(" "), len(secret)))
+			body = bytes.ReplaceAll(body, []byte(secret), bytes.Repeat([]byte(" "), len(secret)))
 		}
 	}
-	_, _ = b.ResponseWriter.Write(b.body) // the client has left if this fails
+	_, _ = b.ResponseWriter.Write(body) // the client has left if this fails
 }

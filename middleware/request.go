@@ -137,8 +137,7 @@ func (q *request) Chat(ctx context.Context, onDemand bool) identity.Chat {
 		m.log.Seldom(ctx, slog.LevelWarn, "public", "middleware: a page that is the same for everybody does not identify its visitor; with a token path it could")
 	case is.reason == notSignedIn:
 		m.hint(ctx)
-	case chat.Claim == identity.Ask:
-	case chat.Reason == "":
+	case chat.Reason == "" && chat.Claim != identity.Ask:
 		q.await(ctx, is, &chat)
 	}
 	return chat
@@ -237,16 +236,16 @@ func (m *Middleware) hint(ctx context.Context) {
 
 // settle decides, when the headers leave, what caches may do with the response:
 // the one rule of the boundary. start is what the body begins with, whole tells
-// that nothing of the page follows it. It reports whether the response is
-// private, and can be called again while the headers are still here.
-func (q *request) settle(status int, start []byte, whole bool) bool {
+// that nothing of the page follows it. It can be called again while the headers are
+// still here.
+func (q *request) settle(status int, start []byte, whole bool) fate {
 	h := q.out.header
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	page := isPage(status, h, start)
 	if !page && !q.drawn && q.fate == undecided {
 		q.fate = left // a style sheet, an answer of an API: most responses
-		return false
+		return left
 	}
 	// The chat may still come, and then it is too late for the headers.
 	open := page && !whole && !q.drawn && !public(h) && !q.m.withholds()
@@ -278,7 +277,7 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 		if dependent {
 			varyByCookie(h)
 		}
-		return false
+		return left
 	}
 	protect(h)
 	if wanted != brought && !q.who.never {
@@ -290,5 +289,5 @@ func (q *request) settle(status int, start []byte, whole bool) bool {
 		q.m.expireWidgetCookies(h, q.http)
 		q.expire = false
 	}
-	return true
+	return private
 }
