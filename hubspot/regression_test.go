@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -145,6 +146,43 @@ func TestInvalidateForClientThatLeft(t *testing.T) {
 		s.tokens.Invalidate(gone, visitorNo(0))
 		if len(store.records) != 0 {
 			t.Error("the record is still there")
+		}
+	})
+}
+
+// After a deploy all records have another format, say, and many visitors come at
+// once: new records take their place, and the Store, which is well, has no rest.
+func TestBadRecordsAreReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &mapStore{map[string][]byte{}}
+		view := func() {
+			calls := 0
+			creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+				calls++
+				time.Sleep(time.Second + time.Duration(calls)*time.Millisecond) // one after the other
+				return hubspot.NewToken("t", v.Email, time.Now()), nil
+			})
+			tokens := newTokens(t, creator, hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+			for i := range 20 {
+				go tokens.Token(t.Context(), visitorNo(i))
+				synctest.Wait() // the record is read, and the call is under way
+			}
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+		}
+		view()
+		for name := range store.records {
+			store.records[name] = []byte("another format")
+		}
+		view()
+		good := 0
+		for _, record := range store.records {
+			if string(record) != "another format" {
+				good++
+			}
+		}
+		if good != 20 {
+			t.Errorf("%d good records, want 20", good)
 		}
 	})
 }

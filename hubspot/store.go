@@ -3,7 +3,6 @@ package hubspot
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"sync"
 	"time"
 
@@ -62,39 +61,35 @@ func (s *sharedStore) get(ctx context.Context, key string) Token {
 	if s.resting() {
 		return Token{}
 	}
-	name := s.observer.name(key)
-	sealed := s.call(ctx, name, storeReadLimit, func(ctx context.Context) ([]byte, error) {
-		value, ok, err := s.store.Get(ctx, storePrefix+name)
-		if !ok {
-			value = nil
+	return s.call(ctx, key, storeReadLimit, func(ctx context.Context, name string) (Token, error) {
+		sealed, ok, err := s.store.Get(ctx, storePrefix+name)
+		if !ok || err != nil {
+			return Token{}, err
 		}
-		return value, err
+		return s.open(name, sealed)
 	})
-	if sealed == nil {
-		return Token{}
-	}
-	token, err := s.open(name, sealed)
-	if err != nil {
-		s.observer.storeFailed(name, err)
-	}
-	return token
 }
+
+// recordError tells that the Store is well, and what it holds is of no use.
+type recordError string
+
+func (e recordError) Error() string { return "hubspot: the store's record " + string(e) }
 
 // open reads a record. One that is damaged, altered or another name's is an error.
 func (s *sharedStore) open(name string, sealed []byte) (Token, error) {
 	plain, err := s.sealer.Open(name, sealed)
 	if err != nil {
-		return Token{}, err
+		return Token{}, recordError("is damaged or not for this key")
 	}
 	var r record
 	if err := json.Unmarshal(plain, &r); err != nil {
-		return Token{}, errors.New("hubspot: the store's record has another format")
+		return Token{}, recordError("has another format")
 	}
 	// The age is carried over to this process's monotonic clock.
 	now := time.Now()
 	age := now.Round(0).Sub(r.IssuedAt)
 	if age < -clockSkew {
-		return Token{}, errors.New("hubspot: the store's record is from the future")
+		return Token{}, recordError("is from the future")
 	}
 	return NewToken(r.Token, r.Email, now.Add(-age)), nil
 }
@@ -104,13 +99,12 @@ func (s *sharedStore) set(ctx context.Context, key string, token Token, ttl time
 	if ttl <= 0 {
 		return
 	}
-	name := s.observer.name(key)
-	s.call(ctx, name, storeWriteLimit, func(ctx context.Context) ([]byte, error) {
+	s.call(ctx, key, storeWriteLimit, func(ctx context.Context, name string) (Token, error) {
 		plain, err := json.Marshal(record{token.Reveal(), token.Email(), token.IssuedAt().Round(0)})
 		if err != nil {
-			return nil, err
+			return Token{}, err
 		}
-		return nil, s.store.Set(ctx, storePrefix+name, s.sealer.Seal(name, plain), ttl)
+		return Token{}, s.store.Set(ctx, storePrefix+name, s.sealer.Seal(name, plain), ttl)
 	})
 }
 
@@ -120,9 +114,8 @@ func (s *sharedStore) delete(ctx context.Context, key string) {
 	if s.store == nil {
 		return
 	}
-	name := s.observer.name(key)
-	s.call(ctx, name, storeWriteLimit, func(ctx context.Context) ([]byte, error) {
-		return nil, s.store.Delete(ctx, storePrefix+name)
+	s.call(ctx, key, storeWriteLimit, func(ctx context.Context, name string) (Token, error) {
+		return Token{}, s.store.Delete(ctx, storePrefix+name)
 	})
 }
 
@@ -132,22 +125,25 @@ func (s *sharedStore) resting() bool {
 	return s.store == nil || time.Now().Before(s.restUntil)
 }
 
-// call calls the store within limit, and counts failures. It gives nil for them.
-func (s *sharedStore) call(ctx context.Context, name string, limit time.Duration, work func(context.Context) ([]byte, error)) (value []byte) {
+// call calls the store within limit, by the name that it has for key, and counts
+// failures. work gives no Token with an error.
+func (s *sharedStore) call(ctx context.Context, key string, limit time.Duration, work func(ctx context.Context, name string) (Token, error)) (token Token) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	name := s.observer.name(key)
 	var err error
 	select {
 	case s.places <- struct{}{}:
-		value, err = flight.Guard(ctx, func(ctx context.Context) ([]byte, error) {
+		token, err = flight.Guard(ctx, func(ctx context.Context) (Token, error) {
 			defer func() { <-s.places }()
-			return work(ctx)
+			return work(ctx, name)
 		})
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	_, bad := err.(recordError)
 	s.mu.Lock()
-	if err == nil {
+	if err == nil || bad {
 		s.failures = 0
 	} else if s.failures++; s.failures >= storeMaxFailures {
 		s.failures, s.restUntil = 0, time.Now().Add(storeRest)
@@ -155,7 +151,6 @@ func (s *sharedStore) call(ctx context.Context, name string, limit time.Duration
 	s.mu.Unlock()
 	if err != nil {
 		s.observer.storeFailed(name, err)
-		return nil
 	}
-	return value
+	return token
 }
