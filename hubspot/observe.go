@@ -98,8 +98,9 @@ func (o *observer) note(e Event, counter *int64, level slog.Level, message strin
 	}
 }
 
-// called is for a call that was made; closed tells that the gate is, after it.
-func (o *observer) called(e Event, said verdict, closed bool) {
+// called is for a call that was made, and failed if e has an Err; closed tells that
+// the gate is, after it.
+func (o *observer) called(e Event, f failure, closed bool) {
 	if e.Err == nil {
 		counter := &o.stats.Created
 		if e.Kind == EventRenewed {
@@ -110,7 +111,7 @@ func (o *observer) called(e Event, said verdict, closed bool) {
 	}
 	level := slog.LevelWarn
 	// Some need the operator; of visitors, only if several were refused.
-	if said.class == classAccount || said.class == classVisitor && closed || errors.Is(e.Err, ErrDailyLimit) {
+	if f.class == classAccount || f.class == classVisitor && closed || errors.Is(e.Err, ErrDailyLimit) {
 		level = slog.LevelError
 	}
 	counters := [...]*int64{
@@ -120,7 +121,7 @@ func (o *observer) called(e Event, said verdict, closed bool) {
 		classOutage:  &o.stats.FailedOutage,
 	}
 	e.Kind = EventFailed
-	o.note(e, counters[said.class], level, said.advice+"; visitors without a token chat anonymously")
+	o.note(e, counters[f.class], level, f.advice+"; visitors without a token chat anonymously")
 }
 
 func (o *observer) gateChanged(closed bool) {

@@ -53,13 +53,6 @@ func (p *protection) create(ctx context.Context, key string, v Visitor, kind Eve
 	return r.token, r.err
 }
 
-// result is what came of a call.
-type result struct {
-	token Token
-	err   error
-	verdict
-}
-
 // call makes one call when its turn comes, and draws the conclusions for those
 // who come next. It believes nothing: the Creator may panic, hang, or give a token
 // that is somebody else's or no longer good, and so may its error's methods, all
@@ -83,10 +76,10 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 		case e.freshness(p.lives.now()) == spent:
 			err = fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 		}
-		return result{Token{opaque: token.opaque}, err, conclude(err, token.limit)}, nil
+		return conclude(token, err), nil
 	})
 	if err != nil { // it did not return
-		r = result{err: err, verdict: conclude(err, nil)}
+		r = conclude(Token{}, err)
 	}
 	closed, changed := pass.Leave(r.account)
 	if changed {
@@ -95,6 +88,6 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 	if panicked, ok := err.(*flight.PanicError); ok {
 		p.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)
 	}
-	p.called(Event{kind, p.name(key), r.err, time.Since(began)}, r.verdict, closed)
+	p.called(Event{kind, p.name(key), r.err, time.Since(began)}, r.failure, closed)
 	return r
 }

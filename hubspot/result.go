@@ -9,10 +9,12 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/gate"
 )
 
-// verdict is what the result of a call means for those who come next.
-type verdict struct {
+// result is what came of a call, and what it means for those who come next.
+type result struct {
+	token   Token
+	err     error
+	failure               // if err is one
 	asked   bool          // HubSpot was
-	failure               // if it was one
 	visitor time.Duration // how long this visitor is not asked for again
 	account gate.Outcome
 	again   bool // the call may be repeated once, after pause
@@ -73,41 +75,41 @@ const (
 	longestPause  = 3 * time.Second
 )
 
-// conclude judges a call by its error and the limit that the answer told. Only
-// what speaks of the account closes the gate at once; what may be this visitor's
+// conclude judges a call by its error and the limit that HubSpot told. Only what
+// speaks of the account closes the gate at once; what may be this visitor's
 // own does when several visitors in a row meet it.
-func conclude(err error, limit *RateLimit) verdict {
-	v := verdict{asked: true, account: gate.Outcome{Sign: gate.Well}}
-	api := &APIError{}
-	if answer := (*APIError)(nil); errors.As(err, &answer) && answer != nil {
+func conclude(token Token, err error) result {
+	r := result{token: Token{opaque: token.opaque}, err: err, asked: true, account: gate.Outcome{Sign: gate.Well}}
+	api, limit := &APIError{}, token.limit
+	if answer, ok := errors.AsType[*APIError](err); ok && answer != nil {
 		api, limit = answer, answer.Limit
 	}
 	if err != nil {
-		v.failure = failureOf(err)
-		switch v.class {
+		r.failure = failureOf(err)
+		switch r.class {
 		case classVisitor:
-			v.visitor, v.account = visitorMemory, gate.Outcome{Sign: gate.Trouble, For: accountMemory, Why: err}
+			r.visitor, r.account = visitorMemory, gate.Outcome{Sign: gate.Trouble, For: accountMemory, Why: err}
 		case classAccount:
-			v.account = gate.Outcome{Sign: gate.Close, For: accountMemory, Why: err}
+			r.account = gate.Outcome{Sign: gate.Close, For: accountMemory, Why: err}
 		case classLimit:
-			v.account = gate.Outcome{Sign: gate.Close, For: limitMemory(err, api.RetryAfter), Why: err}
+			r.account = gate.Outcome{Sign: gate.Close, For: limitMemory(err, api.RetryAfter), Why: err}
 		case classOutage:
-			v.visitor = between(2*time.Second, 10*time.Second)
-			v.account = gate.Outcome{Sign: gate.Trouble, For: between(10*time.Second, 30*time.Second), Why: err}
-			v.pause = max(between(50*time.Millisecond, 150*time.Millisecond), api.RetryAfter)
+			r.visitor = between(2*time.Second, 10*time.Second)
+			r.account = gate.Outcome{Sign: gate.Trouble, For: between(10*time.Second, 30*time.Second), Why: err}
+			r.pause = max(between(50*time.Millisecond, 150*time.Millisecond), api.RetryAfter)
 			passing := api.StatusCode >= http.StatusBadGateway && api.StatusCode <= http.StatusGatewayTimeout
-			v.again = (passing || errors.Is(err, errNoAnswer)) && v.pause <= longestPause
+			r.again = (passing || errors.Is(err, errNoAnswer)) && r.pause <= longestPause
 		}
 	}
 	if errors.Is(err, errReplaced) {
-		v.again, v.pause, v.account = true, 0, gate.Outcome{} // it says nothing of the account
+		r.again, r.pause, r.account = true, 0, gate.Outcome{} // it says nothing of the account
 	}
 	// The last fifth of the account's burst limit is left to the customer's other
 	// integrations.
-	if limit != nil && limit.Remaining*5 < limit.Max && v.account.Sign != gate.Close {
-		v.account = gate.Outcome{Sign: gate.Close, For: limit.Interval, Why: errShare}
+	if limit != nil && limit.Remaining*5 < limit.Max && r.account.Sign != gate.Close {
+		r.account = gate.Outcome{Sign: gate.Close, For: limit.Interval, Why: errShare}
 	}
-	return v
+	return r
 }
 
 var errShare = errors.New("hubspot: the rest of the account's calls is left to its other integrations")
