@@ -102,7 +102,7 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	}
 	account := string(appendPart(nil, cfg.Account))
 	o := &observer{
-		log:      seldom.New(cmp.Or(cfg.Logger, slog.Default())),
+		log:      seldom.New(cfg.Logger),
 		callback: cfg.Observer,
 		name:     func(key string) string { return sealer.Name(account + key) },
 	}

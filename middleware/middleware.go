@@ -25,7 +25,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
@@ -64,9 +63,8 @@ type Middleware struct {
 	sealer       *seal.Sealer
 	fingerprints *tokencache.Cache[string] // by address: a keyed hash on each page costs more than all else
 
-	unverified, misplaced sync.Once    // these are logged once
-	withheld              atomic.Int64 // until then no page has a token, in nanoseconds
-	onDemand              atomic.Bool  // pages ask when the chat is wanted: so the last one did
+	withheld atomic.Int64 // until then no page has a token, in nanoseconds
+	onDemand atomic.Bool  // pages ask when the chat is wanted: so the last one did
 }
 
 // maxFingerprints bounds what is remembered of them: about 200 bytes each.
@@ -141,11 +139,7 @@ func WithTrackingCookie() Option {
 // WithLogger sets where the middleware logs, and with FromEnv the token source
 // too. Default slog.Default(), which is always package snippet's.
 func WithLogger(logger *slog.Logger) Option {
-	return func(m *Middleware) {
-		if logger != nil {
-			m.log = seldom.New(logger)
-		}
-	}
+	return func(m *Middleware) { m.log = seldom.New(logger) }
 }
 
 // WithStore lets the token source that [FromEnv] makes share its tokens with the
@@ -185,7 +179,7 @@ func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Op
 		Account:     cfg.PortalID,
 		Store:       m.store,
 		StoreSecret: cfg.StoreSecret,
-		Logger:      m.log.Logger,
+		Logger:      m.log.To,
 	})
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
@@ -215,7 +209,7 @@ func (m *Middleware) finish(tokens TokenSource) (*Middleware, error) {
 	fromFile, _ := credential.Read(m.cfg.AccessTokenFile) // "" without a file; ConfigFromEnv reported an error
 	secret := cmp.Or(m.cfg.StoreSecret.Reveal(), m.cfg.AccessToken.Reveal(), fromFile)
 	if secret == "" && m.identifies() {
-		m.log.Seldom(context.Background(), slog.LevelWarn, "no key", "middleware: neither StoreSecret (HUBSPOT_STORE_SECRET) nor AccessToken is known, to key the marker cookie: after a restart, and at each other replica, visitors look like others, and what HubSpot's widget keeps in their browsers is expired")
+		m.log.Log(context.Background(), slog.LevelWarn, "middleware: neither StoreSecret (HUBSPOT_STORE_SECRET) nor AccessToken is known, to key the marker cookie: after a restart, and at each other replica, visitors look like others, and what HubSpot's widget keeps in their browsers is expired")
 	}
 	sealer, err := seal.New([]byte(cmp.Or(secret, rand.Text()+rand.Text())))
 	if err := errors.Join(append(m.problems, m.cfg.Validate(), err)...); err != nil {
@@ -232,7 +226,7 @@ func (m *Middleware) finish(tokens TokenSource) (*Middleware, error) {
 func build(identify func(*http.Request) (hubspot.Visitor, bool), options []Option) *Middleware {
 	m := &Middleware{
 		identify:    identify,
-		log:         seldom.New(slog.Default()),
+		log:         seldom.New(nil),
 		tokenPath:   defaultTokenPath,
 		crossOrigin: http.NewCrossOriginProtection(),
 	}

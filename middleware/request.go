@@ -228,9 +228,7 @@ func why(err error) string {
 // in.
 func (m *Middleware) hint(ctx context.Context) {
 	if _, ok := VisitorFrom(ctx); ok {
-		m.misplaced.Do(func() {
-			m.log.Log(ctx, slog.LevelWarn, "middleware: a page's context holds a visitor that identify did not see: the chat's handler belongs inside of the authentication (said once)")
-		})
+		m.log.Once(ctx, slog.LevelWarn, "middleware: a page's context holds a visitor that identify did not see: the chat's handler belongs inside of the authentication")
 	}
 }
 

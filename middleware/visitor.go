@@ -72,9 +72,7 @@ func (m *Middleware) admit(ctx context.Context, v hubspot.Visitor) who {
 		v.EmailVerified = true
 	}
 	if !v.EmailVerified {
-		m.unverified.Do(func() {
-			m.log.Log(ctx, slog.LevelWarn, "middleware: visitors without EmailVerified stay anonymous: identified, they could read the chats of the address's owner (said once)")
-		})
+		m.log.Once(ctx, slog.LevelWarn, "middleware: visitors without EmailVerified stay anonymous: identified, they could read the chats of the address's owner")
 		return who{reason: "the visitor's EmailVerified is false"}
 	}
 	for _, problem := range problems(v) {

@@ -21,16 +21,17 @@
 package snippet
 
 import (
+	"cmp"
 	"context"
 	"html/template"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
 )
 
 // Option changes what the snippet emits.
@@ -123,11 +124,7 @@ func NewComponent(opts ...Option) Component { return Component{build(opts)} }
 
 // Render writes what [HTML] returns. Its error is w's.
 func (c Component) Render(ctx context.Context, w io.Writer) error {
-	o := c.options
-	if o == nil {
-		o = defaults
-	}
-	_, err := io.WriteString(w, string(o.html(ctx)))
+	_, err := io.WriteString(w, string(cmp.Or(c.options, defaults).html(ctx)))
 	return err
 }
 
@@ -188,7 +185,7 @@ func (o *options) html(ctx context.Context) template.HTML {
 	}
 	page, ok := identity.From(ctx)
 	if !ok {
-		say(ctx, slog.LevelWarn, noMiddleware)
+		log.Once(ctx, slog.LevelWarn, "snippet: "+noMiddleware)
 		return because(noMiddleware, o.debug)
 	}
 	chat := page.Chat(ctx, o.load.onDemand())
@@ -197,7 +194,7 @@ func (o *options) html(ctx context.Context) template.HTML {
 		return because(chat.Reason, debug)
 	}
 	for _, mistake := range o.mistakes {
-		say(ctx, slog.LevelError, mistake)
+		log.Once(ctx, slog.LevelError, "snippet: "+mistake)
 	}
 	nonce, ok := o.nonceOf(ctx)
 	if !ok {
@@ -235,24 +232,11 @@ func (o *options) nonceOf(ctx context.Context) (nonce string, ok bool) {
 	}
 	defer func() {
 		if !ok && recover() != nil {
-			say(ctx, slog.LevelError, "the function of snippet.WithNonce panicked; the page carries no chat")
+			log.Once(ctx, slog.LevelError, "snippet: the function of snippet.WithNonce panicked; the page carries no chat")
 		}
 	}()
 	return o.nonce(ctx), true
 }
 
-// said are the messages that the log has.
-var said sync.Map
-
-// say logs a mistake in an application's set-up, once: every page would repeat it.
-func say(ctx context.Context, level slog.Level, message string) {
-	if _, again := said.LoadOrStore(message, true); again {
-		return
-	}
-	defer func() {
-		if recover() != nil {
-			said.Delete(message) // the handler is the application's, and the page goes on without its line
-		}
-	}()
-	slog.Default().Log(ctx, level, "snippet: "+message+" (said once)")
-}
+// log says what is wrong with an application's set-up.
+var log = seldom.New(nil)

@@ -1,8 +1,9 @@
-// Package seldom logs what goes wrong again with every request once a minute, so
-// that an operator reads it and the log stays readable.
+// Package seldom logs what goes wrong again with every request once a minute, or
+// once, so that an operator reads it and the log stays readable.
 package seldom
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -13,12 +14,13 @@ import (
 
 const interval = time.Minute
 
-// Logger logs to the Logger in it. It may be used concurrently.
+// Logger logs to another one. It may be used concurrently.
 type Logger struct {
-	*slog.Logger
+	To *slog.Logger // nil for what slog.Default() is then
 
 	mu   sync.Mutex
 	last map[key]time.Time // when each was last logged at its own level
+	said sync.Map          // the messages of Once
 }
 
 type key struct {
@@ -26,9 +28,9 @@ type key struct {
 	level slog.Level
 }
 
-// New is a Logger that logs to logger.
-func New(logger *slog.Logger) *Logger {
-	return &Logger{Logger: logger, last: make(map[key]time.Time)}
+// New is a Logger that logs to another one; to slog.Default() if that is nil.
+func New(to *slog.Logger) *Logger {
+	return &Logger{To: to, last: make(map[key]time.Time)}
 }
 
 // Seldom logs message at level if nothing of its kind was at that level within
@@ -38,10 +40,20 @@ func (l *Logger) Seldom(ctx context.Context, level slog.Level, kind, message str
 	l.Log(ctx, l.level(level, kind), message, attrs...)
 }
 
-// Log logs message. A slog.Handler that panics harms nobody but the line.
-func (l *Logger) Log(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
+// Once logs message, and says that it does not again: a mistake in an application's
+// set-up, which every page would repeat.
+func (l *Logger) Once(ctx context.Context, level slog.Level, message string) {
+	if _, again := l.said.LoadOrStore(message, true); !again && !l.Log(ctx, level, message+" (said once)") {
+		l.said.Delete(message)
+	}
+}
+
+// Log logs message. A slog.Handler that panics harms nobody but the line: then it
+// reports false.
+func (l *Logger) Log(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) (ok bool) {
 	defer func() { _ = recover() }() // the handler is the application's, and the page goes on without its line
-	l.LogAttrs(ctx, level, message, attrs...)
+	cmp.Or(l.To, slog.Default()).LogAttrs(ctx, level, message, attrs...)
+	return true
 }
 
 // Panicked logs that a function of the application's did, as message says. The
