@@ -402,6 +402,20 @@ func TestWithoutConsentNothingIsEmitted(t *testing.T) {
 	wantIdentified(t, a, serve(a.pages, r), ada)
 }
 
+// With debug the page says why it has no chat, whenever that would load.
+func TestPageWithoutConsentSaysSo(t *testing.T) {
+	no := middleware.WithConsent(func(*http.Request) bool { return false })
+	a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, Debug: true}, no)
+	for _, load := range []snippet.Load{snippet.LoadImmediate, snippet.LoadClick} {
+		w := serve(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = snippet.Render(r.Context(), w, snippet.WithLoad(load))
+		})), navigation(ada))
+		if got := w.Body.String(); got != "<!-- hubspot-visitor: HUBSPOT_CHAT is off, or WithConsent reports no consent -->\n" {
+			t.Errorf("%s: %q", load, got)
+		}
+	}
+}
+
 func TestChatModes(t *testing.T) {
 	for mode, want := range map[string]string{"": "identified", "on": "identified", "off": "nothing", "anonymous": "anonymous"} {
 		a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, Chat: mode})

@@ -121,13 +121,10 @@ func (q *request) Chat(ctx context.Context, onDemand bool) identity.Chat {
 	if m.onDemand.Load() != onDemand {
 		m.onDemand.Store(onDemand)
 	}
-	chat := identity.Chat{
-		PortalID: m.cfg.PortalID, LoaderSrc: m.loaderSrc, Endpoint: m.tokenPath,
-		TrackingCookie: m.trackingCookie, Debug: m.cfg.Debug,
-	}
 	is := q.is()
-	if chat.Off = q.off; chat.Off {
-		is = who{reason: "HUBSPOT_CHAT is off, or WithConsent reports no consent"}
+	chat := identity.Chat{
+		Off: q.off, PortalID: m.cfg.PortalID, LoaderSrc: m.loaderSrc, Endpoint: m.tokenPath,
+		TrackingCookie: m.trackingCookie, Debug: m.cfg.Debug,
 	}
 	chat.Claim, chat.Reason = q.draw(is, onDemand)
 	switch {
@@ -150,6 +147,8 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 	q.drawn = true
 	q.varies = q.varies || q.m.consent != nil
 	switch {
+	case q.off:
+		return identity.Nobody, "HUBSPOT_CHAT is off, or WithConsent reports no consent"
 	case is.never:
 		q.varies = true
 		return identity.Never, is.reason
