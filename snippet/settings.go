@@ -35,22 +35,17 @@ const (
 
 // encode is s as members of a JSON object, each after a comma.
 func (s Settings) encode() (members string) {
-	for _, setting := range [...]struct {
-		name  string
-		set   bool
-		value string
-	}{
-		{"inlineEmbedSelector", s.InlineEmbedSelector != "", quote(s.InlineEmbedSelector)},
-		{"enableWidgetCookieBanner", s.EnableWidgetCookieBanner != CookieBannerOff, s.EnableWidgetCookieBanner.encode()},
-		{"disableAttachment", s.DisableAttachment, "true"},
-		{"disableInitialInputFocus", s.DisableInitialInputFocus, "true"},
-		{"avoidInlineStyles", s.AvoidInlineStyles, "true"},
-		{"hideNewThreadLink", s.HideNewThreadLink, "true"},
-	} {
-		if setting.set {
-			members += `,"` + setting.name + `":` + setting.value
+	add := func(set bool, name, value string) {
+		if set {
+			members += `,"` + name + `":` + value
 		}
 	}
+	add(s.InlineEmbedSelector != "", "inlineEmbedSelector", quote(s.InlineEmbedSelector))
+	add(s.EnableWidgetCookieBanner != CookieBannerOff, "enableWidgetCookieBanner", s.EnableWidgetCookieBanner.encode())
+	add(s.DisableAttachment, "disableAttachment", "true")
+	add(s.DisableInitialInputFocus, "disableInitialInputFocus", "true")
+	add(s.AvoidInlineStyles, "avoidInlineStyles", "true")
+	add(s.HideNewThreadLink, "hideNewThreadLink", "true")
 	return members
 }
 
