@@ -75,16 +75,15 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if c.http == nil {
-		c.http = &http.Client{} // with http.DefaultTransport, where the application replaced it by a kind of its own
-		if transport, ok := http.DefaultTransport.(*http.Transport); ok {
-			transport = transport.Clone()
-			transport.MaxIdleConnsPerHost = 16 // calls come in bursts to this one host
-			transport.MaxResponseHeaderBytes = maxAnswer
-			c.http.Transport = transport
-		}
+	own := http.Client{} // with http.DefaultTransport, where the application replaced it by a kind of its own
+	if c.http != nil {
+		own = *c.http
+	} else if transport, ok := http.DefaultTransport.(*http.Transport); ok {
+		transport = transport.Clone()
+		transport.MaxIdleConnsPerHost = 16 // calls come in bursts to this one host
+		transport.MaxResponseHeaderBytes = maxAnswer
+		own.Transport = transport
 	}
-	own := *c.http
 	// The credential must not travel to wherever an answer points.
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.http = &own
