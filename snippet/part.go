@@ -33,11 +33,7 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 	}
 	inline := o.scriptSrc == ""
 	later := o.load != ""
-	room := roomForTags + len(o.settings) + len(email) + len(token) + len(c.Endpoint) + len(o.claimExtra) + len(c.LoaderSrc) + len(o.loaderAttributes) + 3*len(nonce)
-	if inline {
-		room += len(o.script)
-	}
-	b.Grow(room)
+	b.Grow(roomForTags + len(o.settings) + len(email) + len(token) + len(c.Endpoint) + len(o.claimExtra) + len(o.script) + len(c.LoaderSrc) + len(o.loaderAttributes) + 3*len(nonce))
 
 	if debug && c.Reason != "" {
 		b.WriteString(comment(c.Reason))
@@ -83,13 +79,9 @@ func (o *options) part(b *strings.Builder, c identity.Chat, nonce string, debug 
 		b.WriteString(` hx-history="false"`)
 	}
 	attribute(b, " nonce", nonce)
-	if inline {
-		b.WriteString(">")
-		b.WriteString(o.script)
-	} else {
-		attribute(b, " src", o.scriptSrc)
-		b.WriteString(">")
-	}
+	attribute(b, " src", o.scriptSrc)
+	b.WriteString(">")
+	b.WriteString(o.script)
 	b.WriteString(scriptClose)
 
 	if !later && !o.withoutLoader {

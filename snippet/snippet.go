@@ -51,7 +51,7 @@ type options struct {
 	debug             bool
 	mistakes          []string // in options
 
-	// By compose, the same on every page: the script, where its file is, and
+	// By compose, the same on every page: the script or where its file is, and
 	// attributes of the claim.
 	script, scriptSrc, claimExtra string
 
@@ -167,8 +167,9 @@ func compose(opts []Option) *options {
 	if o.load == LoadClick {
 		s = launcherScript
 	}
-	o.script = s.code
-	if o.scriptPath != "" {
+	if o.scriptPath == "" {
+		o.script = s.code
+	} else {
 		o.scriptSrc = o.scriptPath + s.name
 	}
 	o.claimExtra = o.claimAttributes()
