@@ -9,18 +9,7 @@ import (
 
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/gate"
-	"github.com/seed84b9cbbc/hubspot-visitor/internal/tokencache"
 )
-
-// protection stands between the visitors and HubSpot: every call takes its turn
-// at the pace, and what went wrong a moment ago is not tried again.
-type protection struct {
-	creator  Creator
-	lives    lives
-	gate     *gate.Gate
-	refusals *tokencache.Cache[refusal] // by visitor
-	*observer
-}
 
 // refusal is what is remembered of a visitor whose call went wrong.
 type refusal struct {
@@ -30,25 +19,25 @@ type refusal struct {
 
 func (r *refusal) over() bool { return !time.Now().Before(r.until) }
 
-// create makes a token for v, by one call and at most one quick repetition,
-// unless HubSpot refused v a moment ago.
-func (p *protection) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
-	if refused := p.refusals.Get(key); refused != nil && !refused.over() {
+// create stands between the visitors and HubSpot: it makes a token for v, by one
+// call and at most one quick repetition, unless HubSpot refused v a moment ago.
+func (t *Tokens) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
+	if refused := t.refusals.Get(key); refused != nil && !refused.over() {
 		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, refused.err)
 	}
-	r := p.call(ctx, key, v, kind)
+	r := t.call(ctx, key, v, kind)
 	if r.again {
 		select {
 		case <-time.After(r.pause):
 		case <-ctx.Done():
 		}
 		// Where the gate has closed meanwhile, the first answer stands.
-		if repeated := p.call(ctx, key, v, kind); repeated.asked {
+		if repeated := t.call(ctx, key, v, kind); repeated.asked {
 			r = repeated
 		}
 	}
 	if r.visitor > 0 {
-		p.refusals.Add(key, refusal{r.err, time.Now().Add(r.visitor)}, p.refusals.Generation(key))
+		t.refusals.Add(key, refusal{r.err, time.Now().Add(r.visitor)}, t.refusals.Generation(key))
 	}
 	return r.token, r.err
 }
@@ -57,23 +46,23 @@ func (p *protection) create(ctx context.Context, key string, v Visitor, kind Eve
 // who come next. It believes nothing: the Creator may panic, hang, or give a token
 // that is somebody else's or no longer good, and so may its error's methods, all
 // of which are called in here.
-func (p *protection) call(ctx context.Context, key string, v Visitor, kind EventKind) result {
-	pass, err := p.gate.Enter(ctx, v.Email, time.Now().Add(turnLimit)) // one person can have many keys
+func (t *Tokens) call(ctx context.Context, key string, v Visitor, kind EventKind) result {
+	pass, err := t.gate.Enter(ctx, v.Email, time.Now().Add(turnLimit)) // one person can have many keys
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {
-			p.note(Event{Kind: EventLimited, Visitor: p.name(key)}, &p.stats.Limited, slog.LevelDebug, "no room for a call at this pace")
+			t.note(Event{Kind: EventLimited, Visitor: t.name(key)}, &t.stats.Limited, slog.LevelDebug, "no room for a call at this pace")
 		}
 		return result{err: fmt.Errorf("%w: %w", ErrCoolingDown, err)}
 	}
 	began := time.Now()
 	r, err := flight.Guard(ctx, func(ctx context.Context) (result, error) {
-		token, err := p.creator.CreateToken(ctx, v)
-		switch e := p.lives.entry(token); {
+		token, err := t.creator.CreateToken(ctx, v)
+		switch e := t.lives.entry(token); {
 		case err != nil:
 		case token.Email() != v.Email, token.Reveal() == "":
 			// A mistake of an adapter's must not become somebody else's chat.
 			err = fmt.Errorf("%w: the Creator's token is empty or for another visitor", ErrUnavailable)
-		case e.freshness(p.lives.now()) == spent:
+		case e.freshness(t.lives.now()) == spent:
 			err = fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 		}
 		return conclude(token, err), nil
@@ -83,11 +72,11 @@ func (p *protection) call(ctx context.Context, key string, v Visitor, kind Event
 	}
 	closed, changed := pass.Leave(r.account)
 	if changed {
-		p.gateChanged(closed)
+		t.gateChanged(closed)
 	}
 	if panicked, ok := err.(*flight.PanicError); ok {
-		p.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)
+		t.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)
 	}
-	p.called(Event{kind, p.name(key), r.err, time.Since(began)}, r.failure, closed)
+	t.called(Event{kind, t.name(key), r.err, time.Since(began)}, r.failure, closed)
 	return r
 }

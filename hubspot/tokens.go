@@ -74,12 +74,14 @@ const (
 // It may be used concurrently, and needs no closing: it has no goroutine but
 // those of calls under way, which end by themselves within ten seconds.
 type Tokens struct {
-	lives lives
+	creator Creator
+	lives   lives
 	// What knows visitors is behind pointers: printers stop there.
-	cache      *tokencache.Cache[entry]
-	flights    *flight.Group[Token]
-	store      *sharedStore
-	protection *protection
+	gate     *gate.Gate
+	cache    *tokencache.Cache[entry]
+	flights  *flight.Group[Token]
+	store    *sharedStore
+	refusals *tokencache.Cache[refusal]
 	*observer
 }
 
@@ -109,16 +111,12 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	limit := cmp.Or(cfg.MaxVisitors, 50_000)
 	lives := lives{cmp.Or(cfg.Margin, 30*time.Minute), time.Now()}
 	return &Tokens{
-		lives:   lives,
-		cache:   tokencache.New(limit, func(e *entry) bool { return e.freshness(lives.now()) == spent }),
-		flights: new(flight.Group[Token]),
-		protection: &protection{
-			creator:  creator,
-			lives:    lives,
-			gate:     gate.New(cmp.Or(cfg.CallsPerSecond, 10), cmp.Or(cfg.Burst, 50)),
-			refusals: tokencache.New(limit, (*refusal).over),
-			observer: o,
-		},
+		creator:  creator,
+		lives:    lives,
+		gate:     gate.New(cmp.Or(cfg.CallsPerSecond, 10), cmp.Or(cfg.Burst, 50)),
+		cache:    tokencache.New(limit, func(e *entry) bool { return e.freshness(lives.now()) == spent }),
+		flights:  new(flight.Group[Token]),
+		refusals: tokencache.New(limit, (*refusal).over),
 		store:    &sharedStore{store: cfg.Store, sealer: sealer, observer: o, places: make(chan struct{}, storeMaxCalls)},
 		observer: o,
 	}, nil
@@ -193,7 +191,7 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, state freshne
 		t.cache.Add(key, e, generation)
 		return e.token(), nil
 	}
-	token, err := t.protection.create(ctx, key, v, kind)
+	token, err := t.create(ctx, key, v, kind)
 	if err != nil {
 		return Token{}, err
 	}
@@ -227,7 +225,7 @@ func (t *Tokens) Invalidate(ctx context.Context, v Visitor) {
 	ctx = context.WithoutCancel(ctx) // a browser that leaves at the log-out must not keep the record; the store has its limit
 	key := v.key()
 	t.cache.Delete(key)
-	t.protection.refusals.Delete(key)
+	t.refusals.Delete(key)
 	t.store.delete(ctx, key)
 	t.cache.Delete(key) // again, for a flight that began after the first and read the record
 }
