@@ -67,7 +67,7 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 		h.Set("Hubspot-Visitor-Reason", reason) // the page's script says it in the console
 	}
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, hubspot.ErrInvalidVisitor): // whom HubSpot refuses need not ask again
 		m.log.Log(r.Context(), slog.LevelDebug, "middleware: no token for the endpoint", slog.Any("error", err))
 		h.Set("Retry-After", endpointRetry)
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -81,8 +81,7 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer is the visitor's token; the zero Token for nobody, and for a visitor
-// whom HubSpot refuses: asking again would not help.
+// answer is the visitor's token; the zero Token for nobody.
 func (q *request) answer() (hubspot.Token, error) {
 	is := q.is()
 	if !is.ok || q.off {
@@ -90,9 +89,5 @@ func (q *request) answer() (hubspot.Token, error) {
 	}
 	ctx, cancel := context.WithTimeout(q.http.Context(), endpointWait)
 	defer cancel()
-	token, err := q.fetch(ctx, is)
-	if errors.Is(err, hubspot.ErrInvalidVisitor) {
-		return hubspot.Token{}, nil
-	}
-	return token, err
+	return q.fetch(ctx, is)
 }

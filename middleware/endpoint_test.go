@@ -320,4 +320,9 @@ func TestEndpointReasons(t *testing.T) {
 			}
 		}
 	}
+	a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, Debug: true})
+	a.hubspot.Queue(hubspottest.Fault{Status: 400, Body: `{"message":"hubspot's words"}`})
+	if w := serve(a.TokenHandler(), ask(ada)); w.Code != 204 || w.Header().Get("Hubspot-Visitor-Reason") != "no token: hubspot: the visitor is not acceptable" {
+		t.Errorf("refused: %d, %q", w.Code, w.Header().Get("Hubspot-Visitor-Reason"))
+	}
 }
