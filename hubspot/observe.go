@@ -102,11 +102,8 @@ func (o *observer) note(e Event, counter *int64, level slog.Level, message strin
 // the gate is, after it.
 func (o *observer) called(e Event, f failure, closed bool) {
 	if e.Err == nil {
-		counter := &o.stats.Created
-		if e.Kind == EventRenewed {
-			counter = &o.stats.Renewed
-		}
-		o.note(e, counter, slog.LevelDebug, "token "+string(e.Kind))
+		counters := map[EventKind]*int64{EventCreated: &o.stats.Created, EventRenewed: &o.stats.Renewed}
+		o.note(e, counters[e.Kind], slog.LevelDebug, "token "+string(e.Kind))
 		return
 	}
 	level := slog.LevelWarn
