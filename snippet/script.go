@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"path"
 	"strings"
@@ -28,6 +29,7 @@ type script struct{ code, name string }
 var (
 	chatScript     = newScript(minified)
 	launcherScript = newScript(chatScript.code + launcher)
+	scripts        = map[string]script{chatScript.name: chatScript, launcherScript.name: launcherScript}
 )
 
 const scriptPrefix, scriptSuffix = "hubspot-visitor.", ".js"
@@ -60,17 +62,14 @@ func ScriptHandler() http.Handler {
 		h.Set("Content-Type", "text/javascript; charset=utf-8")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
-		code := chatScript.code
-		switch name {
-		case chatScript.name:
-		case launcherScript.name:
-			code = launcherScript.code
-		default:
+		s, ok := scripts[name]
+		if !ok {
 			// A page from before or after a deploy, answered by the other release.
+			s = chatScript
 			h.Set("Cache-Control", "no-store")
 		}
 		if r.Method == http.MethodGet {
-			_, _ = w.Write([]byte(code)) // the client has left if this fails
+			_, _ = io.WriteString(w, s.code) // the client has left if this fails
 		}
 	})
 }
