@@ -120,17 +120,12 @@ func (b *boundary) leave(status int, start []byte, whole bool) {
 	case undecided:
 		b.fate = b.q.settle(status, start, whole)
 	case private:
-		b.guard()
-	}
-}
-
-// guard keeps a private response so. Pages are written in hundreds of parts: it
-// costs next to nothing where nobody asked for the headers, none came, and
-// Cache-Control stayed.
-func (b *boundary) guard() {
-	if b.touched.Swap(false) || len(b.header) != b.guarded || !isPrivate(b.header["Cache-Control"]) {
-		protect(b.header)
-		b.guarded = len(b.header)
+		// Pages are written in hundreds of parts: it costs next to nothing where nobody
+		// asked for the headers, none came, and Cache-Control stayed.
+		if b.touched.Swap(false) || len(b.header) != b.guarded || !isPrivate(b.header["Cache-Control"]) {
+			protect(b.header)
+			b.guarded = len(b.header)
+		}
 	}
 }
 

@@ -133,7 +133,10 @@ func (q *request) Chat(ctx context.Context, onDemand bool) identity.Chat {
 	case (chat.Claim == identity.Anybody || chat.Claim == identity.Ask) && is.ok && chat.Endpoint == "":
 		m.log.Seldom(ctx, slog.LevelWarn, "public", "middleware: a page that is the same for everybody does not identify its visitor; with a token path it could")
 	case is.reason == notSignedIn:
-		m.hint(ctx)
+		// The one mistake that looks as if nobody were signed in.
+		if _, ok := VisitorFrom(ctx); ok {
+			m.log.Once(ctx, slog.LevelWarn, "middleware: a page's context holds a visitor that identify did not see: the chat's handler belongs inside of the authentication")
+		}
 	case chat.Reason == "" && chat.Claim != identity.Ask:
 		q.await(ctx, is, &chat)
 	}
@@ -221,14 +224,6 @@ func why(err error) string {
 		}
 	}
 	return "no token, see the log"
-}
-
-// hint tells the operator of the one mistake that looks as if nobody were signed
-// in.
-func (m *Middleware) hint(ctx context.Context) {
-	if _, ok := VisitorFrom(ctx); ok {
-		m.log.Once(ctx, slog.LevelWarn, "middleware: a page's context holds a visitor that identify did not see: the chat's handler belongs inside of the authentication")
-	}
 }
 
 // settle decides, when the headers leave, what caches may do with the response:
