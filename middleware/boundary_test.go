@@ -515,6 +515,24 @@ func (w setter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// In the minute without tokens a part of a page came, for a script and without the
+// chat, and took the marker of a visitor away whom nobody had asked for.
+func TestMarkerWhileTokensAreWithheld(t *testing.T) {
+	a := newApp(t, middleware.WithConsent(func(*http.Request) bool { return true }))
+	value := marker(serve(a.pages, navigation(ada)))
+	visit(t, overruling(a.pages), navigation(), ada)
+	r := httptest.NewRequest("GET", "https://shop.example/part", nil)
+	r.Header.Set("Sec-Fetch-Dest", "empty")
+	r.Header.Set("Cookie", markerName+"="+value)
+	w := serve(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<p>a part of a page</p>")
+	})), as(r, ada))
+	if cookies := w.Header()["Set-Cookie"]; len(value) != 16 || cookies != nil {
+		t.Errorf("marker %q; cookies %q", value, cookies)
+	}
+}
+
 // Of pages that stream, only the one by which it is noticed is held back.
 func TestOverruledStream(t *testing.T) {
 	a, done := newApp(t), make(chan struct{})

@@ -240,16 +240,20 @@ func (q *request) settle(status int, start []byte, whole bool) fate {
 		return left
 	}
 	// The chat may still come, and then it is too late for the headers.
-	open := page && !whole && !q.drawn && !public(h) && !q.m.withholds()
-	if open {
-		q.mu.Unlock()
-		q.prefetch() // asks who it is, and tells whether HubSpot refuses the visitor
-		q.mu.Lock()
-		open = !q.off
-	}
+	open := page && !whole && !q.drawn
 	// A page part with consent in it, or still to come, depends on who asks even
 	// where it is the same for all who agreed.
-	dependent := q.varies || open || page && !whole && q.m.consent != nil
+	dependent := q.varies || open && q.m.consent != nil
+	if open {
+		open = !public(h) && !q.m.withholds()
+		q.mu.Unlock()
+		if q.is(); open {
+			q.prefetch() // tells whether HubSpot refuses the visitor
+		}
+		q.mu.Lock()
+		open = open && !q.off
+	}
+	dependent = dependent || open
 	brought, wanted := q.m.marker.of(q.http), q.who.fingerprint
 	if q.off || q.refused {
 		// A visitor whom HubSpot refuses has no marker: page and endpoint would set and
