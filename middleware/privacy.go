@@ -9,40 +9,48 @@ import (
 
 const privateNoStore = "private, no-store"
 
+const cacheControl = "Cache-Control"
+
 // protect makes a response one visitor's own: no cache keeps it, whatever was
 // set before. Vary is for caches that are told to keep everything.
 func protect(h http.Header) {
-	kept := false
+	kept, varies := false, false
 	for name, lines := range h {
 		switch {
-		case !cacheHeader(name):
-		case name == "Cache-Control" && isPrivate(lines):
+		case name == cacheControl && isPrivate(lines):
 			kept = true
-		default:
+		case name == "Vary":
+			varies = variesByCookie(lines)
+		case cacheHeader(name):
 			delete(h, name)
 		}
 	}
 	if !kept {
-		h["Cache-Control"] = []string{privateNoStore}
+		h[cacheControl] = []string{privateNoStore}
 	}
-	varyByCookie(h)
+	if !varies {
+		varyByCookie(h)
+	}
 }
 
-func isPrivate(cacheControl []string) bool {
-	return len(cacheControl) == 1 && cacheControl[0] == privateNoStore
-}
+func isPrivate(lines []string) bool { return len(lines) == 1 && lines[0] == privateNoStore }
 
 // protected reports whether h is still as protect left it, or stricter: session
 // managers add no-cache="Set-Cookie" when the headers leave. Where there is a
 // Surrogate-Control, Varnish looks at no other header.
-func protected(h http.Header) bool {
+func protected(h http.Header) (kept bool) {
 	for name, lines := range h {
-		if cacheHeader(name) && !isPrivate(lines) &&
-			(slices.ContainsFunc(lines, grants) || strings.EqualFold(name, "Surrogate-Control") && !noStore(lines)) {
+		switch {
+		case name == cacheControl && isPrivate(lines):
+			kept = true
+		case !cacheHeader(name):
+		case slices.ContainsFunc(lines, grants), strings.EqualFold(name, "Surrogate-Control") && !noStore(lines):
 			return false
+		case name == cacheControl:
+			kept = noStore(lines)
 		}
 	}
-	return isPrivate(h["Cache-Control"]) || noStore(h["Cache-Control"])
+	return kept
 }
 
 func noStore(lines []string) bool {
@@ -57,18 +65,20 @@ func noStore(lines []string) bool {
 }
 
 func varyByCookie(h http.Header) {
-	vary := h["Vary"]
-	if len(vary) == 1 && vary[0] == "Cookie" {
-		return // the loop would find it, later
+	if vary := h["Vary"]; !variesByCookie(vary) {
+		h["Vary"] = append(vary[:len(vary):len(vary)], "Cookie")
 	}
+}
+
+func variesByCookie(vary []string) bool {
 	for _, line := range vary {
 		for name := range strings.SplitSeq(line, ",") {
 			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, "Cookie") {
-				return
+				return true
 			}
 		}
 	}
-	h["Vary"] = append(vary[:len(vary):len(vary)], "Cookie")
+	return false
 }
 
 var cacheHeaders = [...]string{"Expires", "Edge-Control", "X-Accel-Expires", "Surrogate-Control"}
@@ -78,7 +88,6 @@ var cacheHeaders = [...]string{"Expires", "Edge-Control", "X-Accel-Expires", "Su
 // networks and proxies read before them, such as CDN-Cache-Control,
 // Cloudflare-CDN-Cache-Control or X-LiteSpeed-Cache-Control.
 func cacheHeader(name string) bool {
-	const cacheControl = "Cache-Control"
 	if at := len(name) - len(cacheControl); at >= 0 && strings.EqualFold(name[at:], cacheControl) {
 		return true
 	}
