@@ -51,8 +51,9 @@ func (s *Server) Calls() []Call {
 	return calls
 }
 
-// The undated (v3) and the dated spelling; the oldest one has its own route.
-var apiVersion = regexp.MustCompile(`^(v3|[0-9]{4}-(0[1-9]|1[0-2]))$`)
+// apiVersions are those that HubSpot documents; the oldest spelling has its own
+// route. Another one is a misspelt HUBSPOT_API_VERSION, and 404 at HubSpot, too.
+var apiVersions = []string{"v3", "2025-09", "2026-03", "2026-09"}
 
 // response is an answer before it is written.
 type response struct {
@@ -72,7 +73,7 @@ func newResponse(status int, contentType string, body []byte) response {
 
 // serveTokens is the token call: record, fault, decision, answer.
 func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request) {
-	if version := r.PathValue("version"); version != "" && !apiVersion.MatchString(version) {
+	if version := r.PathValue("version"); version != "" && !slices.Contains(apiVersions, version) {
 		write(w, errorResponse(http.StatusNotFound, errorBody{Message: "Unable to find a resource at " + r.URL.Path}))
 		return
 	}

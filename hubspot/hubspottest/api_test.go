@@ -76,6 +76,8 @@ func TestTokenPaths(t *testing.T) {
 		"/conversations/v3/visitor-identification/tokens/create":  200,
 		"/visitor-identification/v4/tokens/create":                404,
 		"/visitor-identification/2026-13/tokens/create":           404,
+		"/visitor-identification/2026-04/tokens/create":           404,
+		"/visitor-identification/2027-03/tokens/create":           404,
 		"/visitor-identification/2026-03/tokens":                  404,
 		"/conversations/2026-03/visitor-identification/tokens/cr": 404,
 	} {

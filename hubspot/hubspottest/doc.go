@@ -125,6 +125,10 @@
 //     not fit or has expired. It compares e-mails byte for byte.
 //   - Bodies are checked more strictly than HubSpot may do: no unknown fields,
 //     no null, no e-mail without a dot in its domain.
+//   - hsCustomerAgentContext is taken on every path; of HubSpot's specifications
+//     only those of v3 and 2026-03 have it.
+//   - Every host name is taken for one of the account's data centre, so that 477
+//     and 488 come as faults only.
 //   - Calls refused for a limit, or for their credential, do not count against
 //     the limits. A day is a UTC day.
 //   - On an IP address or a name without a dot, where browsers refuse HubSpot's
