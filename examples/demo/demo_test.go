@@ -368,6 +368,7 @@ func TestRealHubSpot(t *testing.T) {
 	t.Setenv("HUBSPOT_ACCESS_TOKEN", european)
 	t.Setenv("HUBSPOT_PORTAL_ID", hubspottest.PortalID)
 	t.Setenv("HUBSPOT_API_URL", emulator.URL)
+	t.Setenv("HUBSPOT_LOADER_URL", "")
 	if cfg := configFromEnv(); cfg.emulatorAddr != "" {
 		t.Fatalf("the emulator would be started on %s", cfg.emulatorAddr)
 	}
@@ -376,6 +377,9 @@ func TestRealHubSpot(t *testing.T) {
 	b.expectVisitor(res, "first@example.com")
 	if !strings.Contains(res.body, `src="//js-eu1.hs-scripts.com/12345678.js"`) {
 		t.Error("the page does not load HubSpot's script of the region")
+	}
+	if !strings.Contains(res.header.Get("Content-Security-Policy"), "*.hs-sites-eu1.com") {
+		t.Error("the policy is of another region")
 	}
 	if all := res.body + res.header.Get("Content-Security-Policy"); strings.Contains(all, "/inbox") || strings.Contains(all, emulator.URL) {
 		t.Error("the page knows the emulator")
@@ -394,6 +398,11 @@ func TestConfigFromEnv(t *testing.T) {
 	t.Setenv("HUBSPOT_PORTAL_ID", "1") // not enough for the real HubSpot
 	if got, want := configFromEnv(), (config{"127.0.0.1:9000", "127.0.0.1:9001"}); got != want {
 		t.Errorf("set: %+v, want %+v", got, want)
+	}
+	// In the shell where the lines that the demo prints were exported.
+	t.Setenv("HUBSPOT_ACCESS_TOKEN", hubspottest.AccessToken.Reveal())
+	if got, want := configFromEnv(), (config{"127.0.0.1:9000", "127.0.0.1:9001"}); got != want {
+		t.Errorf("with the emulator's access token: %+v, want %+v", got, want)
 	}
 }
 

@@ -7,7 +7,8 @@
 // arrive; no account is needed, and the other HUBSPOT_* variables have no effect.
 //
 // With HUBSPOT_ACCESS_TOKEN and HUBSPOT_PORTAL_ID set, the shop talks to the real
-// HubSpot instead, as all HUBSPOT_* variables say.
+// HubSpot instead, as all HUBSPOT_* variables say. The access token of an emulated
+// one, which the demo prints for other applications, does not count.
 package main
 
 import (
@@ -42,7 +43,8 @@ type config struct {
 
 func configFromEnv() config {
 	cfg := config{addr: cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080")}
-	if os.Getenv("HUBSPOT_ACCESS_TOKEN") == "" || os.Getenv("HUBSPOT_PORTAL_ID") == "" {
+	token := os.Getenv("HUBSPOT_ACCESS_TOKEN")
+	if token == "" || token == hubspottest.AccessToken.Reveal() || os.Getenv("HUBSPOT_PORTAL_ID") == "" {
 		cfg.emulatorAddr = cmp.Or(os.Getenv("HUBSPOT_EMULATOR_ADDR"), "127.0.0.1:8081")
 	}
 	return cfg

@@ -3,11 +3,11 @@ package main
 import (
 	"embed"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
 	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
@@ -29,15 +29,24 @@ type shop struct {
 // newShop is the whole shop. emulator is the origin of the emulated HubSpot,
 // empty for the real one.
 func newShop(emulator string) (http.Handler, error) {
-	s := &shop{sessions: scs.New(), policy: contentPolicy(os.Getenv("HUBSPOT_REGION"), emulator)}
+	s := &shop{sessions: scs.New()}
 	s.sessions.Lifetime = 12 * time.Hour
 	s.sessions.Cookie.Name = "fernhill_session"
 	s.sessions.Cookie.HttpOnly = true
 	s.sessions.Cookie.SameSite = http.SameSiteLaxMode
 	s.sessions.Cookie.Secure = false // the demo is served over http; set it wherever there is https
+
+	region := "" // of the real account
 	if emulator != "" {
 		s.inbox = emulator + "/inbox"
+	} else {
+		cfg, err := hubspot.ConfigFromEnv()
+		if err != nil {
+			return nil, err
+		}
+		region = cfg.Region
 	}
+	s.policy = contentPolicy(region, emulator)
 	var err error
 	s.chat, err = newChat(emulator, s.identify,
 		middleware.WithSkip(func(r *http.Request) bool { return r.URL.Path == "/help" }),
