@@ -3,22 +3,37 @@ GO      ?= go
 MODULES := . hubspot/redisstore examples/frameworks internal/e2e internal/bench
 TOOL    := $(GO) tool -modfile=$(CURDIR)/internal/tools/go.mod
 
-.PHONY: run test test-root test-redisstore test-frameworks test-e2e proof fuzz bench generate lint
+.PHONY: run test test-root test-redisstore test-frameworks test-e2e skipped proof fuzz bench generate lint
+
+# Tests have a HubSpot of their own, whatever a shell has exported for an application.
+ifneq ($(filter-out run,$(MAKECMDGOALS)),)
+unexport $(filter HUBSPOT_%,$(.VARIABLES))
+endif
 
 # The demo shop and the emulated HubSpot, on 127.0.0.1:8080 and :8081.
 run:
 	@echo "building the demo…"
 	@$(GO) run ./examples/demo
 
-# Every module's tests, in about two minutes. Tests that need Chromium, npm, Redis,
-# nginx, Varnish or Squid say so when they are skipped for want of it; with CI=true
-# that is a failure.
+# Every module's tests, in about two minutes. What is skipped for want of Chromium,
+# npm, Redis, nginx, Varnish or Squid is said at the end; with CI=true that is a
+# failure.
 #
 # Two at once: the store's tests wait for servers that are lost, while the root
 # module's compute. The output of each comes when it has ended.
 test: internal/e2e/node_modules examples/frameworks/node_modules
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-root test-redisstore test-frameworks
 	@$(MAKE) --no-print-directory test-e2e
+	@$(MAKE) --no-print-directory skipped
+
+# go test says what it skips with -v only.
+skipped:
+	@has() { for program; do PATH="$$PATH:/usr/sbin" command -v "$$program" >/dev/null && return; done; false; }; \
+	need() { what=$$1 package=$$2; shift 2; has "$$@" || echo "SKIPPED: $$what, since there is no $$package (Debian: apt-get install $$package)"; }; \
+	need "all that a browser tests" chromium $${CHROMIUM:-chromium chromium-browser google-chrome}; \
+	need "what is tested with Turbo, htmx and React" npm npm; \
+	need "the shared store, and replicas, in a real Redis" redis-server redis-server; \
+	for proxy in nginx varnish:varnishd squid; do need "pages behind $${proxy%:*}" $${proxy%:*} $${proxy#*:}; done
 
 test-root:
 	$(GO) test -race -shuffle=on -timeout=5m ./...
@@ -39,8 +54,7 @@ proof: internal/e2e/node_modules
 
 internal/e2e/node_modules examples/frameworks/node_modules: %/node_modules: %/package-lock.json
 	@if command -v npm >/dev/null; then cd $* && npm ci --silent && touch node_modules; \
-	elif [ "$$CI" = true ]; then echo "npm is missing, and required with CI=true"; exit 1; \
-	else echo "SKIPPED: what $* tests with Turbo, htmx and React, since there is no npm (Debian: apt-get install npm)"; fi
+	elif [ "$$CI" = true ]; then echo "npm is missing, and required with CI=true"; exit 1; fi
 
 fuzz:
 	$(GO) test -run '^$$' -fuzz FuzzHTML -fuzztime 60s -fuzzminimizetime 20x ./snippet
