@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"html/template"
 	"log"
 	"net/http"
@@ -44,7 +45,7 @@ type site struct {
 func newApp(issuer string, client oauth2.Config) (http.Handler, error) {
 	provider, err := oidc.NewProvider(context.Background(), issuer)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("OIDC_ISSUER: %w", err)
 	}
 	client.Endpoint, client.Scopes = provider.Endpoint(), []string{oidc.ScopeOpenID, "email", "profile"}
 	s := &site{sessions: scs.New(), client: client, idTokens: provider.Verifier(&oidc.Config{ClientID: client.ClientID})}

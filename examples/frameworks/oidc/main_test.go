@@ -141,6 +141,13 @@ func TestVisitors(t *testing.T) {
 	story.Tell(t, hubspot, site)
 }
 
+// Whoever has forgotten the issuer is told which variable it is.
+func TestMissingIssuer(t *testing.T) {
+	if _, err := newApp("", oauth2.Config{}); err == nil || !strings.Contains(err.Error(), "OIDC_ISSUER") {
+		t.Errorf("%v", err)
+	}
+}
+
 // The address is as good as the provider says, in whatever form it says so.
 func TestVerified(t *testing.T) {
 	p := newProvider(t)
