@@ -119,7 +119,7 @@ func split(rawURL string) (*url.URL, url.Values, error) {
 	switch {
 	case strings.ContainsAny(rest, "@#"), err != nil && parses("redis://"+host+rest):
 		return nil, nil, problem("its user name and password, or a parameter, are not percent-encoded")
-	case err != nil && !parses("redis://"+host), err == nil && !isOne(u):
+	case err != nil && !parses("redis://"+host), err == nil && !isAddress(u):
 		return nil, nil, problem("its host and port are malformed; further hosts are parameters named addr")
 	case err != nil:
 		return nil, nil, problem("its path is malformed")
@@ -131,8 +131,12 @@ func split(rawURL string) (*url.URL, url.Values, error) {
 	return u, query, nil
 }
 
-// isOne reports whether u's host is one, and not several as other clients write them.
-func isOne(u *url.URL) bool {
+// isAddress reports whether u's host is one, and not several as other clients write
+// them, and its port can be connected to.
+func isAddress(u *url.URL) bool {
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
+		return false
+	}
 	return strings.HasPrefix(u.Host, "[") || !strings.ContainsAny(u.Hostname(), ",:")
 }
 
@@ -167,7 +171,7 @@ func (p *problems) addresses(u *url.URL, addrs []string, port string) []string {
 	all := []string{net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port))}
 	for _, addr := range addrs {
 		a, err := url.Parse("redis://" + addr)
-		if err != nil || a.Hostname() == "" || a.Host != addr || !isOne(a) {
+		if err != nil || a.Hostname() == "" || a.Host != addr || !isAddress(a) {
 			p.check(addr == "", "its parameter addr has to be host or host:port") // an empty one is told already
 			continue
 		}

@@ -65,6 +65,9 @@
 // go-redis looks once a minute which servers a cluster has; the store makes it look
 // when a command fails, or a failover would last as long.
 //
+// go-redis writes a line to standard error for each connection that it does not get;
+// its redis.SetLogger takes them, and hubspot.Tokens logs the same once a minute.
+//
 // # The server
 //
 // The commands used are GET, SET and DEL, each on one key that begins with
@@ -72,7 +75,7 @@
 //
 //	~hubspot-visitor:token:* +get +set +del
 //
-// and +cluster|slots in a cluster.
+// and +cluster|slots in a cluster, +select with another database than 0.
 // Records expire before their tokens do, in less than twelve hours. They need no
 // persistence, and may be evicted.
 package redisstore

@@ -16,6 +16,9 @@ func TestStoreOnRealServers(t *testing.T) {
 		testContract(t, mustOpen(t, s.url), s.rdb, nil)
 		s.allow(t, leastRights...)
 		testLeastRights(t, withUser(t, s.url, nil))
+		wantErrors(t, t.Context(), mustOpen(t, withUser(t, s.url+"/3", nil)), nil)
+		s.allow(t, "+select")
+		testLeastRights(t, withUser(t, s.url+"/3", nil))
 	})
 	t.Run("socket", func(t *testing.T) {
 		t.Parallel()
