@@ -53,6 +53,8 @@ func (v view) missing(mend string) problem {
 	switch {
 	case v.err != nil:
 		return problem{"it cannot be opened: " + v.err.Error(), "correct -page, or start the application"}
+	case v.status/100 == 3 && v.header.Get("Location") != "": // ten of them were followed
+		return problem{"it redirects again and again", mend}
 	case v.status != http.StatusOK:
 		return problem{fmt.Sprintf("it answers %d", v.status), mend}
 	case !v.isHTML():

@@ -379,6 +379,10 @@ func TestRedirect(t *testing.T) {
 	}
 	server.Close()
 	check(t, cfg, "-page", server.URL).expect(t, "page: it cannot be opened: ")
+
+	circle := httptest.NewServer(http.RedirectHandler("/", http.StatusFound))
+	defer circle.Close()
+	check(t, cfg, "-page", circle.URL).expect(t, "page: it redirects again and again")
 }
 
 // With HubSpot's own hosts the policy is compared with snippet.CSP.
