@@ -8,8 +8,12 @@
 // In a test of your integration:
 //
 //	emulator := hubspottest.NewServer(t) // listens on a loopback port
-//	// Use emulator.URL as the API's base URL and hubspottest.AccessToken as the
-//	// access token, run your code, then look at what HubSpot saw:
+//	for _, line := range hubspottest.Env(emulator.URL) {
+//		name, value, _ := strings.Cut(line, "=")
+//		t.Setenv(name, value)
+//	}
+//	t.Setenv("HUBSPOT_RENDER_BUDGET", "1m") // pages wait: a test is no race
+//	// Run your code, then look at what HubSpot saw:
 //	calls := emulator.Calls()
 //
 // For a test of timing, inside testing/synctest, take [New] and the in-memory
