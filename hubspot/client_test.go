@@ -225,6 +225,7 @@ func TestErrorAnswers(t *testing.T) {
 		"limit in HTML":        {nil, html, hubspot.APIError{StatusCode: 429}, set("RateLimited")},
 		"migration":            {headers("Retry-After", "86400"), `{"message":"moving"}`, hubspot.APIError{StatusCode: 477, RetryAfter: 24 * time.Hour}, set("Unavailable")},
 		"absurd Retry-After":   {headers("Retry-After", "9223372036854775807"), ``, hubspot.APIError{StatusCode: 477, RetryAfter: 7 * 24 * time.Hour}, set("Unavailable")},
+		"endless Retry-After":  {headers("Retry-After", "99999999999999999999"), ``, hubspot.APIError{StatusCode: 477, RetryAfter: 7 * 24 * time.Hour}, set("Unavailable")},
 		"negative Retry-After": {headers("Retry-After", "-5"), ``, hubspot.APIError{StatusCode: 477}, set("Unavailable")},
 		"Retry-After of old":   {headers("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT"), ``, hubspot.APIError{StatusCode: 477}, set("Unavailable")},
 		"odd Retry-After":      {headers("Retry-After", "soon"), ``, hubspot.APIError{StatusCode: 477}, set("Unavailable")},

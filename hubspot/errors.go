@@ -203,8 +203,8 @@ func rateLimit(h http.Header) *RateLimit {
 func retryAfter(res *http.Response) time.Duration {
 	const longest = 7 * 24 * time.Hour // keeps arithmetic on a hostile number safe
 	value := res.Header.Get("Retry-After")
-	if s, err := strconv.Atoi(value); err == nil {
-		return time.Duration(min(max(s, 0), int(longest/time.Second))) * time.Second
+	if s, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return min(max(time.Duration(s), 0), longest/time.Second) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return min(max(time.Until(at), 0), longest)
