@@ -63,7 +63,7 @@ const cookie = () => "hubspot_visitor_" + part.portal + "=";
 
 // marker is the visitor of the marker cookie. In a sandboxed frame reading cookies
 // throws.
-const marker = () => safely(() => d.cookie.match(cookie() + "(\\w+)|$")[1])() || NOBODY;
+const marker = safely(() => d.cookie.match(cookie() + "(\\w+)|$")[1] || NOBODY);
 
 // who believes the marker cookie, which the server sets, and a page only while its
 // claim equals the marker: pages outlive the truth, in caches, other tabs, behind
@@ -136,13 +136,10 @@ const read = (element) => {
   absent = 0;
   const { [NAME]: claim, portal } = element.dataset, text = (element.previousElementSibling || element).firstChild;
   const literal = text && text.data.match(/"loadImmediately.*\}/);
-  let email, token;
-  if (literal) {
-    settings = JSON.parse("{" + literal);
-    ({ identificationEmail: email, identificationToken: token } = settings);
-    // The server writes quotation marks within strings as \u0022.
-    if (token) text.data = text.data.replace(/(Email|Token)":"[^"]*/g, '$1":"');
-  }
+  if (literal) settings = JSON.parse("{" + literal);
+  const { identificationEmail: email, identificationToken: token } = literal ? settings : part;
+  // The server writes quotation marks within strings as \u0022.
+  if (token) text.data = text.data.replace(/(Email|Token)":"[^"]*/g, '$1":"');
   if (element[NAME] == claim && !token) return;
   element[NAME] = claim;
   // HubSpot's code is one portal's.
@@ -168,7 +165,7 @@ const preview = () => "turboPreview" in d.documentElement.dataset;
 const arrive = safely(() => {
   if (!preview()) {
     absent = 1;
-    lost = 0;
+    lost = link = 0;
     url = here();
     // A script is what no sanitizer lets a visitor's own text contain; attributes many do.
     d.querySelectorAll("script[data-hubspot-visitor]").forEach(safely(read));
@@ -182,18 +179,20 @@ const arrive = safely(() => {
 
 let demanded; // once it is, it stays so: before that nothing is asked, and nothing loaded
 let opening = 0; // somebody wants to see the chat; counts the attempts
-let failed; // what became of the demand: "blocked" or "failed"
+let link = 0; // the element that was clicked for it
+let giving; // the timer that ends it
+let failed; // what became of the demand, if not a chat: "blocked", "failed", or "none"
+let nowhere; // why the page has no chat: the same
 
 // demand is for a page, a visitor or an application that wants the chat. It adds
 // HubSpot's loader where the page leaves that to this script.
 const demand = () => {
-  const { loader: src, attributes = "{}" } = part, id = "hs-script-loader", all = { ...JSON.parse(attributes), id, src, nonce };
+  const { loader: src, attributes = "{}" } = part, all = { ...JSON.parse(attributes), id: "hs-script-loader", src, nonce };
   demanded = 1;
-  failed = 0;
   // What came to nothing before is tried again: HubSpot, and the endpoint.
-  if (refused) told = 0;
+  if (failed) failed = told = 0;
   asked = asked && asking;
-  if (!src || loader || d.querySelector("script#" + id)) return;
+  if (!src || loader || d.querySelector("script#hs-script-loader")) return;
   const script = d.createElement("script");
   for (const name in all) if (all[name]) script.setAttribute(name, all[name]);
   d.head.append(script);
@@ -223,8 +222,12 @@ const talks = safely(() => {
 
 const open = () => {
   opening = 1;
-  setTimeout(() => {
-    if (opening) fail(!refused && "failed");
+  link = 0;
+  clearTimeout(giving);
+  giving = setTimeout(() => {
+    link = 0; // too late to lead anybody elsewhere
+    if (opening) failed = "failed";
+    step();
   }, 25e3);
   demandNow();
 };
@@ -241,22 +244,18 @@ const show = (widget) => {
   localStorage[NAME] = seen + " " + Date.now(); // storage may throw: nothing comes after it
 };
 
-const fail = (why) => {
-  failed = why;
-  opening = 0;
-  report();
-};
-
 // report tells the page what has become of the chat, when that has changed.
 const report = () => {
-  // 200, 204 and 404 mean that the page has no chat; not every browser tells them.
-  const there = state == LOADED && right(), { status } = page, now = {
-    state: absent ? "none" : there ? "ready" : failed || (refused && backend ? /200|204|404|undefined/.test(backend) ? "none" : "failed" : demanded ? "loading" : "idle"),
-    identified: there && !!captured,
-  };
-  if (JSON.stringify(now) == JSON.stringify(status)) return;
+  const there = state == LOADED && right();
+  nowhere = absent ? "none" : !there && failed;
+  const now = { state: nowhere || (there ? "ready" : demanded ? "loading" : "idle"), identified: there && !!captured };
+  if (JSON.stringify(now) == JSON.stringify(page.status)) return;
   page.status = now;
-  d.dispatchEvent(new CustomEvent("hubspotvisitor:change", { detail: now, bubbles: true }));
+  d.dispatchEvent(new CustomEvent("hubspotvisitor:change", { detail: now }));
+  if (!nowhere) return;
+  // Nobody waits any more. A link that was clicked for the chat leads elsewhere.
+  if (link.href) link.click();
+  opening = link = 0;
 };
 
 // ---- Who the widget has
@@ -273,8 +272,7 @@ let taken; // the token that it read then
 let told; // the URL that HubSpot chose the chat for
 let lost; // how often the container was taken away from the present page
 let loader; // HubSpot's script element
-let backend; // the status of its last answer, as a string, once that is known
-let refused; // it has no chat for this page
+let backend; // the status of its last answer, once that is known
 
 // calls note what is called, by the page, too. HubSpot lets load and refresh through
 // once a second and makes up for the others later, for whomever the shell has: a
@@ -391,15 +389,23 @@ const boxes = () => {
 // standing.
 const answered = ({ name, startTime, responseStatus }) => {
   if (!/livechat-public/.test(name)) return;
-  backend = "" + responseStatus;
+  backend = responseStatus;
   if (startTime >= refreshing) {
     refreshing = NaN;
-    if (/204|404/.test(backend)) {
-      shell.widget.remove();
-      refused = 1;
-    }
+    if (/204|404/.test(backend)) refuse();
   }
   step();
+};
+
+// refuse is for an answer without a chat. HubSpot stays pending then, until it is
+// removed. The status is known a moment later, of a call that failed it may never
+// be: 200, 204 and 404 mean that the page has none; not every browser tells them.
+const refuse = () => {
+  shell.widget.remove();
+  setTimeout(() => {
+    if (!state) failed = /200|204|404|undefined/.test(backend) ? "none" : "failed";
+    step();
+  }, 1e3);
 };
 
 const load = (widget) => {
@@ -407,7 +413,7 @@ const load = (widget) => {
   const { inlineEmbedSelector } = w.hsConversationsSettings;
   // HubSpot would be pending for ever.
   if (inlineEmbedSelector && !d.querySelector(inlineEmbedSelector)) return;
-  refused = backend = 0;
+  failed = backend = 0;
   widget.load({ widgetOpen: !!opening });
   captured = wanted;
   taken = known.token;
@@ -552,7 +558,6 @@ const attend = ({ type }) => {
 // Single page applications change the URL without a page; elsewhere the page comes
 // within the second.
 const move = () => setTimeout(() => {
-  if (preview()) return;
   url = here();
   step();
 }, 1e3);
@@ -572,7 +577,7 @@ const page = {
   open,
   load: demandNow,
   refresh: (options) => {
-    headers = { ...options }.headers || headers;
+    headers = options && options.headers || headers;
     ask(visit);
   },
   signOut: safely(() => {
@@ -594,33 +599,33 @@ const begin = safely(() => {
   on("htmx:afterSettle htmx:after:settle turbo:render", arrive);
   // HubSpot says what the backend answered, at once.
   on("hubspot:messages:initialized", ({ messageWillRender }) => {
-    refused = !messageWillRender;
-    // HubSpot stays pending where there is no chat, until it is removed.
-    if (refused) {
-      shell.widget.remove();
-      // The status is known a moment later, of a call that failed it may never be.
-      setTimeout(() => {
-        backend = backend || 1;
-        report();
-      }, 1e3);
-    } else if (!d.querySelector(BOXES)) state = DELAYED;
+    if (!messageWillRender) refuse();
+    else if (!d.querySelector(BOXES)) state = DELAYED;
     step();
   });
   on("error", ({ target }) => {
-    const loaders = "script#hs-script-loader,script#hubspot-messages-loader";
-    if (!target.matches(loaders)) return;
-    d.querySelectorAll(loaders).forEach((e) => e.remove());
+    const tag = d.querySelector("script#hs-script-loader");
+    if (target != tag && !target.matches("script#hubspot-messages-loader")) return;
+    target.remove();
     loader = 0;
-    fail("blocked");
+    failed = "blocked";
+    if (tag) {
+      // The next demand adds it again, also where the page brought it.
+      part.loader = tag.src;
+      tag.remove();
+    }
+    step();
   });
   on("click", (event) => {
-    const opener = event.target.closest("[data-hubspot-chat=open]");
+    // In a shadow root, too.
+    const found = event.composedPath().find(({ dataset }) => dataset && dataset.hubspotChat == "open");
     // A link leads elsewhere where there is no chat.
-    if (!opener || opener.href && /blocked|failed|none/.test(page.status.state)) return;
+    if (!found || found.href && nowhere) return;
     event.preventDefault();
     open();
+    link = found;
   });
-  on("blur", () => { away = !d.hasFocus() });
+  on("blur", () => (away = !d.hasFocus()));
   on("focus pageshow visibilitychange", attend);
   on("popstate", move);
   on("storage", (event) => event.key == NAME && event.newValue < 0 && out(UNKNOWN));

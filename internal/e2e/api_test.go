@@ -164,6 +164,32 @@ func TestOpenedAgain(t *testing.T) {
 	})
 }
 
+// TestOpenedAgainBeforeTheFirstGivesUp: what somebody waits for now does not end when
+// what they waited for before would have.
+func TestOpenedAgainBeforeTheFirstGivesUp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, onDemand(), always(hubspottest.WidgetAnswer{Status: http.StatusInternalServerError}))
+	tb := newTab(t)
+	// The first wait that is long is over in three seconds.
+	tb.atStart(listenToChanges + `const real = setTimeout; let long = 0; window.setTimeout = (f, ms, ...rest) => real(f, ms > 2e4 && !long++ ? 3e3 : ms, ...rest);`)
+	tb.open(s.url + "/login?as=" + first)
+	tb.mark()
+	tb.click(launchButton)
+	tb.until("the trouble", `hubspotVisitor.status.state == "failed"`)
+	s.hubspot.SetWidget(func(hubspottest.WidgetLoad) hubspottest.WidgetAnswer {
+		return hubspottest.WidgetAnswer{Delay: 2500 * time.Millisecond}
+	})
+	time.Sleep(500 * time.Millisecond)
+	tb.click(launchButton)
+	tb.converged(s, first)
+	tb.until("the open chat", chatIsOpen)
+	if got := strings.Join(eval[[]string](tb, "changes"), " "); got != "loading failed loading ready*" {
+		t.Errorf("the page was told %q", got)
+	}
+	tb.wantSameDocument()
+	tb.noExceptions()
+}
+
 // TestMarkerChangesWithinAStep: another tab can change the cookie between any two
 // looks at it, here whenever a step has begun.
 func TestMarkerChangesWithinAStep(t *testing.T) {

@@ -284,25 +284,34 @@ func TestStoriesOnDemand(t *testing.T) {
 	}, options(snippet.WithLoad(snippet.LoadManual)))
 }
 
+// blockedAt answers for HubSpot's loader, or what it loads, while the result says so.
+func blockedAt(path string) (*atomic.Bool, func(*site, *configure)) {
+	blocked := new(atomic.Bool)
+	blocked.Store(true)
+	return blocked, func(_ *site, c *configure) {
+		c.front = func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if blocked.Load() && r.URL.Path == path {
+					http.Error(w, "blocked", http.StatusForbidden)
+					return
+				}
+				w.Header().Set("Cache-Control", "no-store")
+				next.ServeHTTP(w, r)
+			})
+		}
+	}
+}
+
+var loaders = []string{"/" + hubspottest.PortalID + ".js", "/conversations-embed.js"}
+
 // TestBlockedLoader: a launcher whose chat is blocked comes back, with a link.
 func TestBlockedLoader(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/" + hubspottest.PortalID + ".js", "/conversations-embed.js"} {
+	for _, path := range loaders {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			blocked := true
-			s := newSite(t, onDemand(snippet.WithFallback("mailto:help@example.com")), func(_ *site, c *configure) {
-				c.front = func(next http.Handler) http.Handler {
-					return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						if blocked && r.URL.Path == path {
-							http.Error(w, "blocked", http.StatusForbidden)
-							return
-						}
-						w.Header().Set("Cache-Control", "no-store")
-						next.ServeHTTP(w, r)
-					})
-				}
-			})
+			blocked, front := blockedAt(path)
+			s := newSite(t, onDemand(snippet.WithFallback("mailto:help@example.com")), front)
 			tb := newTab(t)
 			tb.atStart(listenToChanges)
 			tb.open(s.url + "/login?as=" + first)
@@ -310,13 +319,122 @@ func TestBlockedLoader(t *testing.T) {
 			link := launcher + `.shadowRoot.querySelector("a")`
 			tb.until("the fallback", `(a => !a.hidden && a.href == "mailto:help@example.com" && a.textContent == "help@example.com" && a.getBoundingClientRect().width > 0)(`+link+`)`)
 			tb.until("the launcher", launchable)
-			blocked = false
+			blocked.Store(false)
 			tb.click(launchButton)
 			tb.converged(s, first)
 			if got := strings.Join(eval[[]string](tb, "changes"), " "); got != "loading blocked loading ready*" {
 				t.Errorf("the page was told %q", got)
 			}
 			tb.noExceptions()
+		})
+	}
+}
+
+// TestBlockedAtOnce: also where the page itself brings HubSpot's loader, who asks for
+// the chat again has it once nothing blocks it, and hears of it while something does.
+func TestBlockedAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, path := range loaders {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			blocked, front := blockedAt(path)
+			s := newSite(t, front)
+			tb := newTab(t)
+			tb.atStart(listenToChanges)
+			tb.open(s.url + "/login?as=" + first)
+			tb.mark()
+			for _, ask := range []string{"", "hubspotVisitor.load()", "hubspotVisitor.open()"} {
+				if ask != "" {
+					tb.do(ask + `, changes.push("again")`)
+				}
+				tb.until("the end of it", `changes[changes.length - 1] == "blocked"`)
+			}
+			blocked.Store(false)
+			tb.do("hubspotVisitor.open()")
+			tb.converged(s, first)
+			tb.until("the open chat", chatIsOpen)
+			if got := strings.Join(eval[[]string](tb, "changes"), " "); got != "loading blocked loading again blocked loading again blocked loading ready*" {
+				t.Errorf("the page was told %q", got)
+			}
+			if got := s.people(0); got != "A" {
+				t.Errorf("HubSpot was asked for %s", got)
+			}
+			tb.wantSameDocument()
+			tb.noExceptions()
+		})
+	}
+}
+
+// TestOpenerThatIsALink leads to its page where there is no chat, at the first click,
+// and to the chat where there is one.
+func TestOpenerThatIsALink(t *testing.T) {
+	t.Parallel()
+	link := foot(`<a id="own" href="/b" data-hubspot-chat="open">talk to us</a>`)
+	_, front := blockedAt(loaders[0])
+	for name, hubspot := range map[string]func(*site, *configure){
+		"blocked":    front,
+		"no chat":    always(hubspottest.WidgetAnswer{Status: http.StatusNoContent}),
+		"hidden":     always(hubspottest.WidgetAnswer{Hide: true}),
+		"in trouble": always(hubspottest.WidgetAnswer{Status: http.StatusInternalServerError}),
+	} {
+		for when, load := range map[string]func(*site, *configure){"at once": options(), "on demand": onDemand()} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				t.Parallel()
+				p := play{newTab(t), newSite(t, link, hubspot, load)}
+				p.signIn("A")
+				p.click(`document.getElementById("own")`)
+				p.at("/b")
+				p.noExceptions()
+			})
+		}
+	}
+	t.Run("on another page by then", func(t *testing.T) {
+		t.Parallel()
+		p := play{newTab(t), newSite(t, link, onDemand(), slowLoader(3*time.Second), without("/a"), withScript(turbo))}
+		p.signIn("A")
+		p.click(`document.getElementById("own")`)
+		p.to("a")
+		p.until("no chat", `hubspotVisitor.status.state == "none"`)
+		time.Sleep(quiet)
+		p.at("/a")
+		p.noExceptions()
+	})
+	t.Run("a button before it", func(t *testing.T) {
+		t.Parallel()
+		_, front := blockedAt(loaders[0])
+		p := play{newTab(t), newSite(t, link, front, onDemand())}
+		p.signIn("A")
+		p.click(launchButton)
+		p.until("blocked", `hubspotVisitor.status.state == "blocked"`)
+		time.Sleep(quiet)
+		p.at("/account")
+		p.noExceptions()
+	})
+}
+
+// TestOpenerInAShadowRoot: web components have their own trees.
+func TestOpenerInAShadowRoot(t *testing.T) {
+	t.Parallel()
+	for name, html := range map[string]string{
+		"within":   `<talk-button id="host"></talk-button><script>document.getElementById("host").attachShadow({ mode: "open" }).innerHTML = "<button data-hubspot-chat=open><b>chat</b></button>"</script>`,
+		"around":   `<talk-button id="host" data-hubspot-chat="open"></talk-button><script>document.getElementById("host").attachShadow({ mode: "open" }).innerHTML = "<button><b>chat</b></button>"</script>`,
+		"not open": `<talk-button id="host"></talk-button><script>document.getElementById("host").attachShadow({ mode: "open" }).innerHTML = "<button data-hubspot-chat=closed><b>chat</b></button>"</script>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := play{newTab(t), newSite(t, foot(html), options(snippet.WithLoad(snippet.LoadManual)))}
+			p.signIn("A")
+			p.click(`document.getElementById("host").shadowRoot.querySelector("b")`)
+			if name == "not open" {
+				time.Sleep(quiet)
+				if got := p.s.people(0); got != "" {
+					t.Errorf("HubSpot was asked for %s", got)
+				}
+				return
+			}
+			p.sees("A")
+			p.until("the open chat", chatIsOpen)
+			p.noExceptions()
 		})
 	}
 }

@@ -336,10 +336,7 @@ var damages = []struct{ name, rule, instead string }{
 	{"another shell has what the former had", `drained = loaded;`, ``},
 	{"another API object is the same", `if (hs && hs != shell) safely(adopt)(hs);`, `if (hs && !shell) adopt(hs);`},
 	{"what is left of a load stays", `widget.remove(); // of a load that never ends`, ``},
-	{"a refusal to refresh leaves the chat", `      shell.widget.remove();
-      refused = 1;`, `      refused = 1;`},
-	{"a refusal to refresh is no answer", `      shell.widget.remove();
-      refused = 1;`, `      shell.widget.remove();`},
+	{"a refusal to refresh leaves the chat", `if (/204|404/.test(backend)) refuse();`, ``},
 	{"a delay is not noticed", `else if (!d.querySelector(BOXES)) state = DELAYED;`, ``},
 	{"every page is told", `if (told != url && state != DELAYED && !stale) {`, `if (state != DELAYED && !stale) {`},
 	{"no page is told", `if (told != url && state != DELAYED && !stale) {`, `if (false) {`},
