@@ -221,8 +221,8 @@ const talks = safely(() => {
 });
 
 const open = () => {
-  opening = 1;
   link = 0;
+  opening = 1;
   clearTimeout(giving);
   giving = setTimeout(() => {
     link = 0; // too late to lead anybody elsewhere
@@ -267,9 +267,9 @@ let drained; // an iframe loaded once: nothing of its visitor waits in the shell
 let box; // the chat's container
 let refreshing; // since when a refresh is under way
 let called; // when load or refresh was called last
-let stale; // the page reset a shell whose chat may still come: that chat is captured's
+let clear; // its reset
 let taken; // the token that it read then
-let told; // the URL that HubSpot chose the chat for
+let told; // the URL that HubSpot chose the chat for; STRANGER is none: a reset is wanted
 let lost; // how often the container was taken away from the present page
 let loader; // HubSpot's script element
 let backend; // the status of its last answer, once that is known
@@ -297,16 +297,11 @@ const calls = {
 
 // adopt takes over an API object: somebody loaded or reset, or the loader has come.
 const adopt = (hs) => {
-  const { widget } = hs, time = performance.now();
-  // Pending or delayed (between IDLE and LOADED), a chat is still to come, or its
-  // visitor waits in the queue.
-  // An embed's start makes the stub the real API, which is loading: it is a reset if
-  // it is not. Ours is one from a settled state, and captures nothing first.
-  const out = captured !== NONE && (state % LOADED || captured !== wanted && waits(time));
+  const { widget } = hs;
   shell = hs;
   told = url;
   // Ready callbacks of others load, too, before their calls can be noted.
-  called = time;
+  called = performance.now();
   const { loaded, pending } = widget.status();
   // Whom the settings identify is whom it has.
   const { identificationToken: token, loadImmediately } = { ...w.hsConversationsSettings };
@@ -314,11 +309,17 @@ const adopt = (hs) => {
   drained = loaded;
   // A shell that loads by itself does so after its ready callbacks.
   state = loaded ? LOADED : pending || loadImmediately !== false ? PENDING : IDLE;
-  stale = stale || !state && out;
-  const visitor = !state ? NONE : !token ? NOBODY : known.token == token ? known.visitor : STRANGER;
-  // Two chats may come then, and the wrong one first.
-  captured = !stale ? visitor : visitor && visitor != captured ? STRANGER : captured;
+  captured = !state ? NONE : !token ? NOBODY : known.token == token ? known.visitor : STRANGER;
   if (!state && box) box = box.remove(); // the former object's
+  // A reset in the middle of what the shell has begun leaves one that lives on, and
+  // puts a second chat into the page. The page's own resets are done by step, when
+  // that is over.
+  clear = hs.clear;
+  hs.clear = (options) => options && options.resetWidget ? hs.resetAndReloadWidget() : clear(options);
+  hs.resetAndReloadWidget = () => {
+    told = STRANGER;
+    visit();
+  };
   for (const name in calls) {
     const call = widget[name];
     widget[name] = (...args) => {
@@ -422,10 +423,10 @@ const load = (widget) => {
 
 // reset is HubSpot's one way to another identity within a document. The former
 // shell lives on: all that it has begun must be over.
-const reset = (hs) => {
+const reset = () => {
   write();
   box = captured = NONE;
-  hs.clear({ resetWidget: true });
+  clear({ resetWidget: true });
   again(0);
 };
 
@@ -521,19 +522,19 @@ const once = () => {
   if (captured !== wanted) {
     // A shell cannot be reset whose queue holds its visitor, or whose chat is still to
     // come.
-    const unsettled = stale || state == DELAYED || !drained && state != PENDING || age > 25e3, patience = unsettled ? 1e4 : 2e3;
+    const unsettled = state == DELAYED || !drained && state != PENDING || age > 25e3, patience = unsettled ? 1e4 : 2e3;
     // The next page may be on its way: a reset now would ask HubSpot for nothing, a
     // reload would cut it off.
     if (!visited && age < patience) return again(patience - age);
     forget();
-    return unsettled ? reload(wanted) : state == PENDING || refreshing || waits(time) ? again(100) : reset(hs);
+    return unsettled ? reload(wanted) : state == PENDING || refreshing || waits(time) ? again(100) : reset();
   }
   // HubSpot chooses the chat by page. A delayed one's container will tell.
-  if (told != url && state != DELAYED && !stale) {
+  if (told != url && state != DELAYED) {
     if (waits(time)) return again(100);
-    if (state == LOADED) return widget.refresh();
+    if (state == LOADED) return told == STRANGER ? reset() : widget.refresh();
     // HubSpot would take the token of the first load, which may have expired.
-    if (taken != known.token) return reset(hs);
+    if (taken != known.token) return reset();
     widget.remove(); // of a load that never ends
     return load(widget);
   }

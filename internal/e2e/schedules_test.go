@@ -316,13 +316,14 @@ var damages = []struct{ name, rule, instead string }{
 	{"a chat that was taken away stays away", `if (box && !box.isConnected) {`, `if (false) {`},
 
 	// What happens when.
-	{"a chat that is to come does not matter", `stale || state == DELAYED || !drained`, `stale || !drained`},
+	{"a chat that is to come does not matter", `unsettled = state == DELAYED || !drained`, `unsettled = !drained`},
 	{"what waits in a queue does not matter", `|| !drained && state != PENDING ||`, `||`},
 	{"stuck for ever", `|| age > 25e3,`, `,`},
-	{"a shell that the page ended midway does not matter", `stale = stale || !state && out;`, ``},
+	{"a reset of the page's own is not noticed", `    told = STRANGER;
+    visit();`, ``},
+	{"a reset of the page's own is done at once", `  hs.clear = (options) =>`, `  const clear = (options) =>`},
 	{"a reset while a load is pending", `state == PENDING || refreshing || waits(time) ?`, `refreshing || waits(time) ?`},
 	{"a load that never ends holds up all pages", `time - (state == PENDING ? called : refreshing) < 25e3 ||`, `state == PENDING || time - refreshing < 25e3 ||`},
-	{"another visitor's chat may come within the page's reset", `captured = !stale ? visitor : visitor && visitor != captured ? STRANGER : captured;`, `captured = !stale ? visitor : captured;`},
 	{"a load that does nothing counts", `if (state) return; // HubSpot does nothing`, ``},
 	{"a reset during a refresh", `state == PENDING || refreshing ||`, `state == PENDING ||`},
 	{"a reset right after a call", `|| time - called < 1100;`, `;`},
@@ -331,15 +332,15 @@ var damages = []struct{ name, rule, instead string }{
 	{"a refresh does not count", `    called = time;
     if (state % LOADED) return; // pending or delayed: HubSpot does nothing
     told = url;`, `    told = url;`},
-	{"loads of other callbacks do not count", `  called = time;
+	{"loads of other callbacks do not count", `  called = performance.now();
   const`, `  const`},
 	{"another shell has what the former had", `drained = loaded;`, ``},
 	{"another API object is the same", `if (hs && hs != shell) safely(adopt)(hs);`, `if (hs && !shell) adopt(hs);`},
 	{"what is left of a load stays", `widget.remove(); // of a load that never ends`, ``},
 	{"a refusal to refresh leaves the chat", `if (/204|404/.test(backend)) refuse();`, ``},
 	{"a delay is not noticed", `else if (!d.querySelector(BOXES)) state = DELAYED;`, ``},
-	{"every page is told", `if (told != url && state != DELAYED && !stale) {`, `if (state != DELAYED && !stale) {`},
-	{"no page is told", `if (told != url && state != DELAYED && !stale) {`, `if (false) {`},
+	{"every page is told", `if (told != url && state != DELAYED) {`, `if (state != DELAYED) {`},
+	{"no page is told", `if (told != url && state != DELAYED) {`, `if (false) {`},
 	{"the next page is not waited for", `if (!visited && age < patience) return again(patience - age);`, ``},
 	{"steps are nested", `if (busy) return;`, ``},
 	{"not among the ready callbacks", `if (!ready.includes(step)) ready.unshift(step);`, ``},

@@ -267,6 +267,15 @@ func TestStoriesOfPages(t *testing.T) {
 			p.sees("A")
 			p.do(`HubSpotConversations.resetAndReloadWidget()`)
 		}, asked: "AA", chats: 2, ends: "A"},
+		{name: "the page calls clear while the backend is asked", site: []func(*site, *configure){always(hubspottest.WidgetAnswer{Delay: 800 * time.Millisecond})}, steps: func(p play) {
+			p.signIn("A")
+			p.asks(1)
+			p.do(`HubSpotConversations.clear({ resetWidget: true })`)
+			p.asks(2)
+			p.sees("A")
+			p.do(`HubSpotConversations.widget.open()`)
+			p.until("it obeys", isOpen)
+		}, asked: "AA", ends: "A"},
 		{name: "the page removes the chat", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
@@ -483,6 +492,15 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.sees("A")
 			p.to("a")
 		}, asked: "AA", chats: 1, ends: "A"},
+		{name: "the page resets the widget at each visit", site: []func(*site, *configure){head(`<script>addEventListener("turbo:load", () => window.HubSpotConversations && HubSpotConversations.resetAndReloadWidget())</script>`)}, steps: func(p play) {
+			p.signIn("A")
+			p.sees("A")
+			p.to("a")
+			p.sees("A")
+			p.do(`HubSpotConversations.widget.open()`)
+			p.until("it obeys", isOpen)
+			p.to("logout")
+		}, asked: "AA+--?", ends: "-"},
 		{name: "a morphing refresh after the session ended", site: []func(*site, *configure){head(`<meta name="turbo-refresh-method" content="morph">`)}, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")

@@ -34,14 +34,9 @@ export class Rules {
   #refused = null;       // the marker with which the application answered "nobody"
   #requests = [];        // of this document
   #iframes = new Map();  // of this document: {visitor, loaded, asked}
-  #loadedAt = -Infinity; // when a chat's iframe loaded last
   #excuse = -Infinity;   // when the application last called HubSpot or took the chat out
   #ownCall = -Infinity;
   #expected = null;      // the page that a sign-in or sign-out leads to: {visitor, at}
-  // The application ended HubSpot's widget while its chat was still to come. A chat
-  // that comes then is the right visitor's, but may have been chosen for an earlier
-  // page; and none may come before the next document.
-  #midway = false;
   #refreshed = false;    // the application wants to know who is signed in
   #demanded = false;     // the document wants the chat: until then nothing is asked
   #uncertain;            // the endpoint is not to be relied on in this schedule
@@ -115,16 +110,11 @@ export class Rules {
     this.#demanded = this.#page.claim !== "?";
     this.#refreshed = false;
     this.#requests = [];
-    this.#midway = false;
     this.#before = new Set();
     this.#iframes = new Map();
   }
 
-  ownCall(call) {
-    this.#excuse = this.#ownCall = this.world.clock.now;
-    const asked = this.#requests.at(-1)?.at;
-    if (call === "clear" && (this.#loadedAt < asked || this.world.clock.now - asked <= THROTTLE)) this.#midway = true;
-  }
+  ownCall() { this.#excuse = this.#ownCall = this.world.clock.now; }
 
   takenOut() { this.#excuse = this.world.clock.now; }
 
@@ -151,15 +141,12 @@ export class Rules {
 
   iframeLoaded(iframe) {
     this.#iframes.get(iframe).loaded = true;
-    this.#loadedAt = this.world.clock.now;
   }
 
   visitorOf(iframe) { return this.#iframes.get(iframe)?.visitor; }
 
   iframeTold(iframe, visitor, type) {
     const owner = this.visitorOf(iframe);
-    // Whoever ends the widget midway and loads at once speaks to what comes of the end.
-    if (this.#midway && this.#ownCall === this.world.clock.now) return;
     if (owner !== undefined && visitor !== owner) this.breaks("told", `the chat of ${owner} about ${visitor} (${type})`);
   }
 
@@ -212,9 +199,8 @@ export class Rules {
     } else if (!last) this.breaks("end", "HubSpot was never asked");
     // A shell that has no chat is got rid of by one reload, no more.
     else if (!allowed.includes(last.visitor) && !(last.status !== 200 && reloads > 0)) this.breaks("end", `HubSpot was last asked for ${last.visitor}, and it is ${truth}`);
-    else if (last.url !== tab.url.pathname && !this.#midway) this.breaks("end", `HubSpot was last told of ${last.url}, and it is ${tab.url.pathname}`);
+    else if (last.url !== tab.url.pathname) this.breaks("end", `HubSpot was last told of ${last.url}, and it is ${tab.url.pathname}`);
     else if (chats.length > 1) this.breaks("end", `chats: ${seen}`);
-    else if (this.#midway && chats.length === 0) return;
     else if (last.status === 200 && !last.answered) return; // HubSpot takes its time
     else if (last.status === 200) {
       const [chat] = visible;
@@ -223,14 +209,13 @@ export class Rules {
     } else if (last.status === "hide" || last.status === 204 || last.status === 404) {
       // Unless an earlier question was answered later.
       const overtaken = this.#requests.some((r) => r !== last && r.answered > last.at);
-      if (visible.length > 0 && !overtaken && !this.#midway) this.breaks("end", `chat: ${seen}, and there shall be none on ${last.url}`);
+      if (visible.length > 0 && !overtaken) this.breaks("end", `chat: ${seen}, and there shall be none on ${last.url}`);
       if (visible.length === 0 && !overtaken) this.#judgeStatus("none", false);
     }
   }
 
   // #judgeStatus: what the page's scripts are told.
   #judgeStatus(state, identified) {
-    if (this.#midway) return;
     const { status } = this.world.tab.window.hubspotVisitor;
     if (status.state !== state || status.identified !== identified) this.breaks("status", `${JSON.stringify(status)}, and it is ${state}`);
   }
