@@ -319,8 +319,6 @@ var damages = []struct{ name, rule, instead string }{
 	{"a chat that is to come does not matter", `unsettled = state == DELAYED || !drained`, `unsettled = !drained`},
 	{"what waits in a queue does not matter", `|| !drained && state != PENDING ||`, `||`},
 	{"stuck for ever", `|| age > 25e3,`, `,`},
-	{"a reset of the page's own is not noticed", `    told = STRANGER;
-    visit();`, ``},
 	{"a reset of the page's own is done at once", `  hs.clear = (options) =>`, `  const clear = (options) =>`},
 	{"a reset while a load is pending", `state == PENDING || refreshing || waits(time) ?`, `refreshing || waits(time) ?`},
 	{"a load that never ends holds up all pages", `time - (state == PENDING ? called : refreshing) < 25e3 ||`, `state == PENDING || time - refreshing < 25e3 ||`},

@@ -475,7 +475,9 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.asks(2)
 			time.Sleep(quiet)
 			p.to("a")
+			n := p.questions()
 			p.to("logout")
+			p.asks(n + 1)
 		}, asked: "-A+-+", ends: ""},
 		{name: "the chat twice in each page", proof: true, site: []func(*site, *configure){twice}, steps: func(p play) {
 			p.signIn("A")
