@@ -272,7 +272,7 @@ let taken; // the token that it read then
 let told; // the URL that HubSpot chose the chat for; STRANGER is none: a reset is wanted
 let lost; // how often the container was taken away from the present page
 let loader; // HubSpot's script element
-let backend; // the status of its last answer, once that is known
+let backend = 0; // the status of its last answer, once that is known
 
 // calls note what is called, by the page, too. HubSpot lets load and refresh through
 // once a second and makes up for the others later, for whomever the shell has: a
