@@ -178,7 +178,7 @@ const arrive = safely(() => {
 // ---- When it is wanted
 
 let demanded; // once it is, it stays so: before that nothing is asked, and nothing loaded
-let opening = 0; // somebody wants to see the chat; counts the attempts
+let opening; // somebody wants to see the chat; counts the attempts
 let link = 0; // the element that was clicked for it
 let giving; // the timer that ends it
 let failed; // what became of the demand, if not a chat: "blocked", "failed", or "none"
@@ -251,7 +251,7 @@ const report = () => {
   const now = { state: nowhere || (there ? "ready" : demanded ? "loading" : "idle"), identified: there && !!captured };
   if (JSON.stringify(now) == JSON.stringify(page.status)) return;
   page.status = now;
-  d.dispatchEvent(new CustomEvent("hubspotvisitor:change", { detail: now }));
+  d.dispatchEvent(new CustomEvent("hubspotvisitor:change", { detail: now, bubbles: true }));
   if (!nowhere) return;
   // Nobody waits any more. A link that was clicked for the chat leads elsewhere.
   if (link.href) link.click();
@@ -432,7 +432,7 @@ const reset = () => {
 
 // forget takes HubSpot's tracking cookie from another visitor's browser.
 const forget = () => {
-  if (captured && "tracking" in part) ["", location.hostname.replace(/^www\./, "")].map((domain) => { d.cookie = "hubspotutk=;path=/;max-age=0;domain=" + domain });
+  if (captured && "tracking" in part) ["", location.hostname.replace(/^www\./, "")].map((domain) => (d.cookie = "hubspotutk=;path=/;max-age=0;domain=" + domain));
 };
 
 // reload is for shells that cannot be reset: only a new document is rid of them.

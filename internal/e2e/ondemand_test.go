@@ -32,7 +32,7 @@ func onDemand(with ...snippet.Option) func(*site, *configure) {
 }
 
 // listenToChanges keeps the page's events from its very beginning.
-const listenToChanges = `window.changes = []; document.addEventListener("hubspotvisitor:change", (e) => changes.push(e.detail.state + (e.detail.identified ? "*" : "")));`
+const listenToChanges = `window.changes = []; window.addEventListener("hubspotvisitor:change", (e) => changes.push(e.detail.state + (e.detail.identified ? "*" : "")));`
 
 func (tb *tab) click(button string) {
 	tb.t.Helper()
