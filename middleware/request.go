@@ -59,7 +59,7 @@ func (q *request) is() who {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.asked {
-		q.asked = true
+		q.asked, q.off = true, true // fail closed, where the application ends the goroutine
 		q.who, q.off = q.m.find(q.http), !q.m.chats(q.http)
 	}
 	return q.who
