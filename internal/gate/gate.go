@@ -90,7 +90,7 @@ type Pass struct {
 func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass, error) {
 	g.mu.Lock()
 	err := g.closedFor(who)
-	if err == nil && g.person(who).Tokens() < 1 {
+	if share := g.persons[who]; err == nil && share != nil && share.Tokens() < 1 {
 		err = ErrNoRoom
 	}
 	pass := &Pass{g, who, g.closed != nil}
@@ -109,7 +109,7 @@ func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass
 	case !pass.trial && g.closed != nil: // meanwhile
 		err = g.closed
 	default:
-		g.person(who).Allow()
+		g.charge(who)
 	}
 	g.mu.Unlock()
 	if err == nil {
@@ -131,15 +131,14 @@ func (g *Gate) closedFor(who string) error {
 	return g.closed
 }
 
-// person is who's share of the pace. Those who have all of theirs are forgotten.
-func (g *Gate) person(who string) *rate.Limiter {
-	maps.DeleteFunc(g.persons, func(_ string, l *rate.Limiter) bool { return l.Tokens() >= personBurst })
-	share := g.persons[who]
-	if share == nil {
-		share = rate.NewLimiter(g.limiter.Limit()*personShare, personBurst)
-		g.persons[who] = share
+// charge takes a call from who's share of the pace. Those who have all of theirs
+// again are forgotten.
+func (g *Gate) charge(who string) {
+	maps.DeleteFunc(g.persons, func(_ string, share *rate.Limiter) bool { return share.Tokens() >= personBurst })
+	if g.persons[who] == nil {
+		g.persons[who] = rate.NewLimiter(g.limiter.Limit()*personShare, personBurst)
 	}
-	return share
+	g.persons[who].Allow()
 }
 
 // Leave ends a pass with what the call told. It reports whether the gate is
