@@ -240,12 +240,12 @@ func (q *request) settle(status int, start []byte, whole bool) fate {
 		return left
 	}
 	// The chat may still come, and then it is too late for the headers.
-	open := page && !whole && !q.drawn
+	later := page && !whole && !q.drawn
+	open := later && !public(h) && !q.m.withholds()
 	// A page part with consent in it, or still to come, depends on who asks even
 	// where it is the same for all who agreed.
-	dependent := q.varies || open && q.m.consent != nil
-	if open {
-		open = !public(h) && !q.m.withholds()
+	dependent := q.varies || later && q.m.consent != nil
+	if open || dependent && later {
 		q.mu.Unlock()
 		if q.is(); open {
 			q.prefetch() // tells whether HubSpot refuses the visitor
