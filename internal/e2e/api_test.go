@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -128,9 +127,7 @@ func TestOpenedAgain(t *testing.T) {
 		tb.click(launchButton)
 		tb.converged(s, first)
 		tb.until("the open chat", chatIsOpen)
-		if got := strings.Join(eval[[]string](tb, "changes"), " "); got != "loading failed loading ready*" {
-			t.Errorf("the page was told %q", got)
-		}
+		tb.wasTold("loading failed loading ready*")
 		tb.wantSameDocument()
 		tb.noExceptions()
 	})
@@ -183,9 +180,7 @@ func TestOpenedAgainBeforeTheFirstGivesUp(t *testing.T) {
 	tb.click(launchButton)
 	tb.converged(s, first)
 	tb.until("the open chat", chatIsOpen)
-	if got := strings.Join(eval[[]string](tb, "changes"), " "); got != "loading failed loading ready*" {
-		t.Errorf("the page was told %q", got)
-	}
+	tb.wasTold("loading failed loading ready*")
 	tb.wantSameDocument()
 	tb.noExceptions()
 }
@@ -231,9 +226,7 @@ func TestStatusWithoutPart(t *testing.T) {
 	p.until("the status", `changes.length == 3`)
 	p.to("a")
 	p.sees("A")
-	if got := strings.Join(eval[[]string](p.tab, "changes"), " "); got != "loading ready* none ready*" {
-		t.Errorf("the page was told %q", got)
-	}
+	p.wasTold("loading ready* none ready*")
 	p.wantSameDocument()
 	p.noExceptions()
 }

@@ -34,6 +34,14 @@ func onDemand(with ...snippet.Option) func(*site, *configure) {
 // listenToChanges keeps the page's events from its very beginning.
 const listenToChanges = `window.changes = []; window.addEventListener("hubspotvisitor:change", (e) => changes.push(e.detail.state + (e.detail.identified ? "*" : "")));`
 
+// wasTold wants the events that listenToChanges kept.
+func (tb *tab) wasTold(want string) {
+	tb.t.Helper()
+	if got := strings.Join(eval[[]string](tb, "changes"), " "); got != want {
+		tb.t.Errorf("the page was told %q, want %q", got, want)
+	}
+}
+
 func (tb *tab) click(button string) {
 	tb.t.Helper()
 	tb.until("something to click on", "!!("+button+")")
@@ -118,9 +126,7 @@ func TestLauncher(t *testing.T) {
 			if got := s.people(0); got != "A" {
 				t.Errorf("HubSpot was asked for %s", got)
 			}
-			if got := strings.Join(eval[[]string](tb, "changes"), " "); got != "loading ready*" {
-				t.Errorf("the page was told %q", got)
-			}
+			tb.wasTold("loading ready*")
 			tb.wantSameDocument()
 			// Who opened the chat sees the answers on the next page, without a click.
 			tb.open(s.url + "/b")
@@ -322,9 +328,7 @@ func TestBlockedLoader(t *testing.T) {
 			blocked.Store(false)
 			tb.click(launchButton)
 			tb.converged(s, first)
-			if got := strings.Join(eval[[]string](tb, "changes"), " "); got != "loading blocked loading ready*" {
-				t.Errorf("the page was told %q", got)
-			}
+			tb.wasTold("loading blocked loading ready*")
 			tb.noExceptions()
 		})
 	}
@@ -353,9 +357,7 @@ func TestBlockedAtOnce(t *testing.T) {
 			tb.do("hubspotVisitor.open()")
 			tb.converged(s, first)
 			tb.until("the open chat", chatIsOpen)
-			if got := strings.Join(eval[[]string](tb, "changes"), " "); got != "loading blocked loading again blocked loading again blocked loading ready*" {
-				t.Errorf("the page was told %q", got)
-			}
+			tb.wasTold("loading blocked loading again blocked loading again blocked loading ready*")
 			if got := s.people(0); got != "A" {
 				t.Errorf("HubSpot was asked for %s", got)
 			}
@@ -461,9 +463,7 @@ func TestStatus(t *testing.T) {
 			last := c.want[strings.LastIndex(c.want, " ")+1:]
 			tb.until(last, fmt.Sprintf(`hubspotVisitor.status.state == %q`, strings.Trim(last, "*")))
 			time.Sleep(quiet)
-			if got := strings.Join(eval[[]string](tb, "changes"), " "); got != c.want {
-				t.Errorf("the page was told %q, want %q", got, c.want)
-			}
+			tb.wasTold(c.want)
 			tb.noExceptions()
 		})
 	}
