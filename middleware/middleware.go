@@ -302,11 +302,11 @@ func opensPage(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
 	}
-	switch r.Header.Get("Sec-Fetch-Dest") {
+	switch get(r.Header, "Sec-Fetch-Dest") {
 	case "document", "iframe":
 		return true
 	case "":
-		return strings.Contains(r.Header.Get("Accept"), "text/html")
+		return strings.Contains(get(r.Header, "Accept"), "text/html")
 	}
 	return false
 }

@@ -133,12 +133,21 @@ func grants(value string) (granted bool) {
 	return granted
 }
 
+// get is h.Get for a name in its canonical form, which takes as long to find out as
+// the rest.
+func get(h http.Header, name string) string {
+	if lines := h[name]; len(lines) > 0 {
+		return lines[0]
+	}
+	return ""
+}
+
 // isPage reports whether a response is HTML for a visitor, or may turn out to be.
 func isPage(status int, h http.Header, start []byte) bool {
 	if status < 200 || status >= 300 && status < 400 || status == http.StatusNoContent {
 		return false
 	}
-	kind := h.Get("Content-Type")
+	kind := get(h, "Content-Type")
 	if kind == "" {
 		if len(bytes.TrimSpace(start)) == 0 || h.Get("Content-Encoding") != "" {
 			return true // nobody knows yet
