@@ -23,8 +23,8 @@ import (
 // few hundred bytes.
 const maxAnswer = 64 << 10
 
-// Client makes HubSpot's token call. It keeps nothing but connections; put
-// [Tokens] in front of it. It may be used concurrently.
+// Client makes HubSpot's token call. It caches nothing: put [Tokens] in front of
+// it. It is safe for concurrent use.
 type Client struct {
 	http       *http.Client
 	url        string
@@ -32,28 +32,28 @@ type Client struct {
 	credential func(context.Context) (string, error)
 }
 
-// ClientOption changes what NewClient builds.
+// ClientOption configures a [Client].
 type ClientOption func(*Client)
 
 // WithHTTPClient sets the HTTP client, for proxies, tracing or tests. It is
-// copied; whatever its CheckRedirect says, redirects are not followed. Its Timeout,
-// and what its transport reads of an answer's headers, stay its own.
+// copied, and the copy never follows redirects, whatever CheckRedirect says. Its
+// Timeout and its transport's limit on response headers still apply.
 func WithHTTPClient(c *http.Client) ClientOption {
 	return func(client *Client) { client.http = c }
 }
 
-// WithCredential sets where the access token comes from, instead of
+// WithCredential sets a function that returns the access token, in place of
 // Config.AccessToken: OAuth access tokens expire after 30 minutes. credential is
-// called for every call to HubSpot, concurrently, under that call's context, and
-// once more after a 401: if the access token has been replaced meanwhile, the call
-// is repeated. White space around it does not count. Its error must not contain
+// called concurrently, for every call to HubSpot and with that call's context,
+// and once more after a 401: if it then returns another token, the call is
+// repeated. White space around the token is ignored. Its error must not contain
 // the credential.
 func WithCredential(credential func(ctx context.Context) (string, error)) ClientOption {
 	return func(client *Client) { client.credential = credential }
 }
 
-// NewClient makes the Client that cfg describes. Every problem with cfg comes in
-// one joined error; a missing credential is one.
+// NewClient returns a Client for cfg. Its error joins all problems with cfg; a
+// missing credential is one.
 func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 	full := cfg.withDefaults()
 	path := "/visitor-identification/" + full.APIVersion + "/tokens/create"
@@ -90,8 +90,8 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 	return c, nil
 }
 
-// CloseIdleConnections lets go of the connections that the Client keeps for
-// later calls. It may be used afterwards.
+// CloseIdleConnections closes the connections that the Client keeps for later
+// calls. The Client can still be used afterwards.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
 // tokenRequest is the body of the token call. Optional fields are left out when
@@ -104,13 +104,13 @@ type tokenRequest struct {
 }
 
 // CreateToken asks HubSpot for a token for v, by one call that ends with ctx or
-// after Config.Timeout, whichever comes first. A second token does not harm the
-// first, so the call may be repeated: [Tokens] does it where that may help.
+// after Config.Timeout, whichever comes first. A new token does not invalidate
+// older ones, so the call may be repeated: [Tokens] does that where it may help.
 //
-// The error joins [*VisitorError]s, is an [*APIError], or wraps ErrUnavailable; when
-// ctx ended it is ctx's error, and without a credential what kept it away. It
-// never contains the credential or anything of the visitor. EmailVerified is the
-// caller's to look at: [Tokens] does.
+// The error joins [*VisitorError]s, is an [*APIError], wraps ErrUnavailable, is
+// ctx's error if ctx ended, or says why there is no credential. It never contains
+// the credential or anything about the visitor. CreateToken does not check
+// EmailVerified: that is up to the caller, and [Tokens] does it.
 func (c *Client) CreateToken(ctx context.Context, v Visitor) (Token, error) {
 	if err := v.Validate(); err != nil {
 		return Token{}, err

@@ -25,59 +25,61 @@ const (
 	ChatAnonymous = "anonymous" // pages carry the chat, HubSpot is never asked for tokens
 )
 
-// Config is what an operator sets. The zero value of a field means its default;
-// [ConfigFromEnv] fills it from the environment variables in the tags.
+// Config is what an operator configures. A field's zero value means its default;
+// [ConfigFromEnv] fills the fields from the environment variables in their tags.
 type Config struct {
-	// AccessToken is the credential of the API call: of a private app, a service
-	// key, or OAuth. Its scope has to be
+	// AccessToken is the credential for the API call: that of a private app, a
+	// service key, or OAuth. It needs the scope
 	// conversations.visitor_identification.tokens.create. For credentials that
-	// change use AccessTokenFile or [WithCredential]. White space around it does
-	// not count.
+	// change, use AccessTokenFile or [WithCredential]. Surrounding white space
+	// is ignored.
 	AccessToken Secret `env:"HUBSPOT_ACCESS_TOKEN"`
-	// AccessTokenFile names a file that holds the access token, as orchestrators
-	// mount secrets. It is read again for every call to HubSpot, so that a
-	// replaced secret is used without a restart.
+	// AccessTokenFile names a file that holds the access token, such as a
+	// secret mounted by an orchestrator. It is read again for every call to
+	// HubSpot, so that a replaced secret takes effect without a restart.
 	AccessTokenFile string `env:"HUBSPOT_ACCESS_TOKEN_FILE"`
-	// PortalID is the number of the HubSpot account ("Hub ID"): digits.
+	// PortalID is the ID of the HubSpot account ("Hub ID"), in digits.
 	PortalID string `env:"HUBSPOT_PORTAL_ID"`
-	// Region is where HubSpot hosts the account: na1, na2, na3, eu1 or ap1. Default
-	// is the one that a private app's access token names (pat-eu1-…; one in a file
-	// only for ConfigFromEnv), or else na1.
+	// Region is where HubSpot hosts the account: na1, na2, na3, eu1 or ap1. The
+	// default is the region in the access token of a private app (pat-eu1-…;
+	// ConfigFromEnv reads it from a token file too), otherwise na1.
 	Region string `env:"HUBSPOT_REGION"`
-	// APIURL is HubSpot's API: https, or http to this machine's loopback.
-	// Default https://api.hubapi.com.
+	// APIURL is the base URL of HubSpot's API: https, or http to a loopback
+	// address. Default https://api.hubapi.com.
 	APIURL string `env:"HUBSPOT_API_URL"`
 	// APIVersion chooses the path of the API call: a date version such as
 	// 2026-03 (default), v3, or conversations-v3 for the oldest spelling,
 	// /conversations/v3/visitor-identification/tokens/create. HubSpot ends its
 	// support of the v3 paths in September 2027.
 	APIVersion string `env:"HUBSPOT_API_VERSION"`
-	// Timeout bounds one CreateToken. Default 3s, at most 10s.
+	// Timeout limits one CreateToken call. Default 3s, at most 10s.
 	Timeout time.Duration `env:"HUBSPOT_TIMEOUT"`
 	// RenderBudget is the longest that a page waits for its visitor's token.
-	// Default 300ms. HUBSPOT_RENDER_BUDGET=0 lets no page wait; in Go that is
-	// time.Nanosecond.
+	// Default 300ms. For pages that do not wait, set HUBSPOT_RENDER_BUDGET=0,
+	// or in Go time.Nanosecond.
 	RenderBudget time.Duration `env:"HUBSPOT_RENDER_BUDGET"`
-	// LoaderURL is where the browser finds HubSpot's loader script; the portal's
-	// file name is added to it. Default //js.hs-scripts.com, or the region's
+	// LoaderURL is the base URL of HubSpot's loader script; the portal's file
+	// name is appended. Default //js.hs-scripts.com, or the region's
 	// //js-<region>.hs-scripts.com.
 	LoaderURL string `env:"HUBSPOT_LOADER_URL"`
 	// Chat is ChatOn (default), ChatOff or ChatAnonymous.
 	Chat string `env:"HUBSPOT_CHAT"`
-	// StoreSecret keys what leaves the process: the records and key names in a
-	// shared [Store], and the fingerprint by which a browser notices a change of
-	// visitor. At least 32 characters, the same on every replica. Without a shared
-	// store it may be empty: then the access token keys the fingerprint.
+	// StoreSecret is the key for what leaves the process: the records and key
+	// names in a shared [Store], and the fingerprint by which a browser notices
+	// a change of visitor. It has at least 32 characters and is the same on
+	// every replica. Without a shared store it may be empty: the access token
+	// is then the key for the fingerprint.
 	StoreSecret Secret `env:"HUBSPOT_STORE_SECRET"`
-	// Debug lets pages say in an HTML comment why their visitor is anonymous, and
-	// never who it is. For development: everybody can read it.
+	// Debug makes pages say in an HTML comment why their visitor is anonymous,
+	// but never who it is. Use it for development: everybody can read the
+	// comment.
 	Debug bool `env:"HUBSPOT_DEBUG"`
 }
 
 // ConfigFromEnv reads the HUBSPOT_* environment variables named in [Config].
-// HUBSPOT_PORTAL_ID is required unless HUBSPOT_CHAT is off, an access token (or
-// its file) unless HUBSPOT_CHAT is off or anonymous. All problems come in one
-// joined error, each naming its variable; a secret's value is never in it.
+// HUBSPOT_PORTAL_ID is required unless HUBSPOT_CHAT is off, and an access token
+// (or its file) unless HUBSPOT_CHAT is off or anonymous. The error joins all
+// problems, each with the name of its variable, and never contains a secret.
 func ConfigFromEnv() (Config, error) {
 	var cfg Config
 	errs := envProblems(env.Parse(&cfg))
@@ -102,14 +104,13 @@ func ConfigFromEnv() (Config, error) {
 	return cfg, nil
 }
 
-// Validate reports everything that is wrong with the fields that are set, in
-// one joined error; each part names the field's environment variable, and no
-// part contains a secret. What may be missing depends on the use:
-// [ConfigFromEnv] and [NewClient] check that.
+// Validate reports everything that is wrong with the fields that are set, in one
+// joined error. Each part names the field's environment variable, and none
+// contains a secret. Missing fields are left to [ConfigFromEnv] and [NewClient].
 func (c Config) Validate() error { return errors.Join(c.problems()...) }
 
-// LoaderSrc is the src of HubSpot's loader tag for this account, or "" without
-// a PortalID.
+// LoaderSrc returns the src of HubSpot's loader tag for this account, or ""
+// without a PortalID.
 func (c Config) LoaderSrc() string {
 	if c.PortalID == "" {
 		return ""

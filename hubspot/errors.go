@@ -13,32 +13,33 @@ import (
 	"time"
 )
 
-// What errors of this package match, by errors.Is.
+// Sentinel errors: those of this package match them, by errors.Is.
 var (
 	// ErrUnauthorized: HubSpot does not accept the access token (401).
 	ErrUnauthorized = errors.New("hubspot: the access token is not accepted")
-	// ErrForbidden: the access token is good but the call is not allowed (403).
-	// Unless ErrMissingScope matches too, the account's plan is the likely
-	// reason: visitor identification needs Professional or Enterprise.
+	// ErrForbidden: the access token is valid, but the call is not allowed
+	// (403). Unless ErrMissingScope matches too, the likely reason is the
+	// account's plan: visitor identification needs Professional or Enterprise.
 	ErrForbidden = errors.New("hubspot: the account may not identify visitors")
-	// ErrMissingScope: the access token lacks a scope (403 MISSING_SCOPES), which
-	// APIError.Details names. ErrForbidden matches too.
+	// ErrMissingScope: the access token lacks a scope (403 MISSING_SCOPES),
+	// named in APIError.Details. ErrForbidden matches too.
 	ErrMissingScope = fmt.Errorf("%w: the access token lacks a scope", ErrForbidden)
 	// ErrRateLimited: the account made too many calls (429).
 	ErrRateLimited = errors.New("hubspot: too many calls")
-	// ErrDailyLimit: the account's calls of the day are used up (429 DAILY).
+	// ErrDailyLimit: the account has used up its calls for the day (429 DAILY).
 	// ErrRateLimited matches too.
 	ErrDailyLimit = fmt.Errorf("%w: the day's are used up", ErrRateLimited)
-	// ErrInvalidVisitor: HubSpot does not accept this visitor (400), or
-	// Visitor.Validate saw that it would not.
+	// ErrInvalidVisitor: HubSpot rejected this visitor (400), or
+	// Visitor.Validate found that it would.
 	ErrInvalidVisitor = errors.New("hubspot: the visitor is not acceptable")
 	// ErrUnverifiedEmail: the visitor's EmailVerified is false.
 	ErrUnverifiedEmail = errors.New("hubspot: the visitor's e-mail is not verified")
-	// ErrUnavailable: HubSpot could not be reached, did not answer in time, or
-	// answered that it is in trouble or nothing that can be used.
+	// ErrUnavailable: HubSpot could not be reached, did not answer in time,
+	// reported trouble of its own, or gave an unusable answer.
 	ErrUnavailable = errors.New("hubspot: not available")
-	// ErrCoolingDown: HubSpot was not asked, since it failed a moment ago or since
-	// the account's share of calls is used up. A later request asks again.
+	// ErrCoolingDown: HubSpot was not asked, because it failed a moment ago or
+	// because the account's share of calls is used up. A later request asks
+	// again.
 	ErrCoolingDown = errors.New("hubspot: not asked for now")
 )
 
@@ -51,25 +52,24 @@ var (
 )
 
 // APIError is an answer of HubSpot's API other than success. Its fields are for
-// the operator: never show them to a visitor. Everything but StatusCode is
-// optional in HubSpot's answers. No field contains what was sent: the names are
-// kept only as far as they are plain identifiers, and Message, HubSpot's words,
-// only of a 401, 403, 429 or 5xx, shortened, and as [redacted] where they could
-// quote something.
+// the operator: never show them to a visitor. All but StatusCode are optional in
+// HubSpot's answers. No field contains what was sent: names are kept only if they
+// are plain identifiers. Message is kept only for a 401, 403, 429 or 5xx; it is
+// shortened, and is [redacted] if it could quote what was sent.
 type APIError struct {
 	StatusCode    int           // HTTP status
 	Category      string        // such as MISSING_SCOPES
 	Message       string        // HubSpot's words
 	CorrelationID string        // what HubSpot's support asks for
-	Policy        string        // of a 429: which limit, such as TEN_SECONDLY_ROLLING or DAILY
-	Details       []string      // names in the answer: codes, properties, required scopes, the right data centre
-	RetryAfter    time.Duration // what HubSpot asked to wait, by header or, with 429, by the interval of the limit; 0 if it did not
-	Limit         *RateLimit    // the account's burst limit; nil if the answer did not tell
+	Policy        string        // which limit a 429 is about, such as TEN_SECONDLY_ROLLING or DAILY
+	Details       []string      // names in the answer: codes, properties, required scopes, the account's data centre
+	RetryAfter    time.Duration // how long HubSpot asked to wait: the header, or for a 429 the interval of the limit; 0 for neither
+	Limit         *RateLimit    // the account's burst limit; nil if the answer does not give it
 }
 
-// RateLimit is the account's burst limit as the headers of an answer tell it.
+// RateLimit is the account's burst limit as given by an answer's headers.
 type RateLimit struct {
-	Max, Remaining int           // calls in any Interval
+	Max, Remaining int           // calls per Interval
 	Interval       time.Duration // at most a minute
 }
 
@@ -89,7 +89,7 @@ func (e *APIError) Error() string {
 	return text
 }
 
-// Is matches the sentinel errors of this package.
+// Is reports whether e means target, one of the sentinel errors of this package.
 func (e *APIError) Is(target error) bool { return e != nil && errors.Is(e.meaning(), target) }
 
 // 477 and 488 are HubSpot's own.

@@ -10,55 +10,56 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
 )
 
-// EventKind says what an [Event] is about.
+// EventKind says what happened in an [Event].
 type EventKind string
 
 // Kinds of events.
 const (
 	EventCreated     EventKind = "created"      // HubSpot made a visitor's first token
-	EventRenewed     EventKind = "renewed"      // HubSpot made a token to follow one that ages
+	EventRenewed     EventKind = "renewed"      // HubSpot made a token to replace an aging one
 	EventFailed      EventKind = "failed"       // a call to HubSpot failed: Err
-	EventLimited     EventKind = "limited"      // a call was not made, for want of room at the pace
-	EventGateClosed  EventKind = "gate_closed"  // the account is left alone for a while
-	EventGateOpened  EventKind = "gate_opened"  // and served again
+	EventLimited     EventKind = "limited"      // a call was not made: CallsPerSecond and Burst left no room
+	EventGateClosed  EventKind = "gate_closed"  // HubSpot is left alone for a while
+	EventGateOpened  EventKind = "gate_opened"  // and is asked again
 	EventStoreFailed EventKind = "store_failed" // the Store failed, or held a bad record: Err
 )
 
-// Event is something worth counting or tracing in a [Tokens]. Serving a token
-// from memory is none.
+// Event is something worth counting or tracing in a [Tokens]. There is no event
+// for a token served from memory.
 type Event struct {
 	Kind EventKind
-	// Visitor tells visitors apart without telling who they are: an HMAC of what
-	// identifies them, keyed by StoreSecret, or else by what each process draws.
-	// Empty where no single visitor is concerned.
+	// Visitor distinguishes visitors without revealing who they are: it is an
+	// HMAC of what identifies them, keyed by StoreSecret, or by a random key of
+	// this process if that is empty. It is empty if the event concerns no
+	// single visitor.
 	Visitor string
-	// Err never contains a visitor's data, a token or the credential, as far as
-	// it comes from this package.
+	// Err never contains a visitor's data, a token or the credential, as long
+	// as the error comes from this package.
 	Err error
-	// Duration is what the call to HubSpot took, where one was made.
+	// Duration is how long the call to HubSpot took, if one was made.
 	Duration time.Duration
 }
 
-// Stats counts what a [Tokens] did since it was made.
+// Stats counts what a [Tokens] has done since it was made.
 type Stats struct {
-	Misses        int64 // requests for which memory had no token; all others were served from there
+	Misses        int64 // requests for which memory had no token; all others were served from memory
 	Created       int64 // tokens that HubSpot made for visitors who had none
-	Renewed       int64 // and those to follow one that ages
-	FailedVisitor int64 // calls refused because of the visitor or, where the gate closes too, of everybody: the plan
-	FailedAccount int64 // calls refused because of credential, scope or region
+	Renewed       int64 // tokens that HubSpot made to replace aging ones
+	FailedVisitor int64 // calls refused because of the visitor or, if the gate closes too, of the plan
+	FailedAccount int64 // calls refused because of the credential, scope or region
 	FailedLimit   int64 // calls refused because of the account's limits
-	FailedOutage  int64 // calls lost to trouble at HubSpot, on the way, or in getting the access token
-	Limited       int64 // calls not made, for want of room at the pace
-	GateClosed    int64 // how often the account was left alone
-	GateOpened    int64 // and served again
+	FailedOutage  int64 // calls that failed at HubSpot, on the way, or while getting the access token
+	Limited       int64 // calls not made: CallsPerSecond and Burst left no room
+	GateClosed    int64 // how often HubSpot was left alone
+	GateOpened    int64 // how often it was asked again after that
 
-	StoreHits   int64 // tokens of other replicas, taken from the Store
-	StoreErrors int64 // calls of the Store that failed, and bad records
-	Evictions   int64 // tokens put out of memory for want of room
+	StoreHits   int64 // tokens found in the Store
+	StoreErrors int64 // calls to the Store that failed, and bad records
+	Evictions   int64 // tokens dropped from memory for lack of room
 	Entries     int   // tokens in memory now
 }
 
-// Stats is a reading of the counters. They are read one after the other.
+// Stats returns the current counters. They are not read atomically as a whole.
 func (t *Tokens) Stats() Stats {
 	t.mu.Lock()
 	stats := t.stats

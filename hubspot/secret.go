@@ -30,7 +30,8 @@ func (o opaque[T]) get() (value T) {
 	return *o.hidden.Load()
 }
 
-// String is "[redacted]", or "" for the zero Secret: it tells that nothing is set.
+// String returns "[redacted]", or "" for a zero Secret, which shows that nothing
+// is set.
 func (o opaque[T]) String() string {
 	if any(o.get()) == any("") {
 		return ""
@@ -38,22 +39,23 @@ func (o opaque[T]) String() string {
 	return redacted
 }
 
-// Format prints what String gives for every verb.
+// Format prints what String returns, whatever the verb.
 func (o opaque[T]) Format(f fmt.State, _ rune) { io.WriteString(f, o.String()) }
 
-// LogValue is what String gives, for log/slog.
+// LogValue returns what String returns, for log/slog.
 func (o opaque[T]) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
-// MarshalText is what String gives; JSON uses it, too. (gob encodes neither.)
+// MarshalText returns what String returns; JSON uses it, too. (gob encodes
+// neither Secrets nor Tokens.)
 func (o opaque[T]) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // Secret is a credential in a [Config]. Like a [Token] it prints as [redacted]
-// in every place; only [Secret.Reveal] gives it away. The zero Secret is none,
-// and prints as nothing. Compare Secrets by [Secret.Equal]: == tells only a copy
-// from another.
+// everywhere; only [Secret.Reveal] returns its value. The zero Secret means that
+// none is set, and prints as nothing. Compare Secrets with [Secret.Equal], since
+// == reports only whether one is a copy of the other.
 type Secret struct{ opaque[string] }
 
-// NewSecret is value as a Secret; of "" the zero Secret.
+// NewSecret returns a Secret with the given value, or the zero Secret for "".
 func NewSecret(value string) Secret {
 	if value == "" {
 		return Secret{}
@@ -61,17 +63,17 @@ func NewSecret(value string) Secret {
 	return Secret{hide(value)}
 }
 
-// Reveal is the secret itself.
+// Reveal returns the secret itself.
 func (s Secret) Reveal() string { return s.get() }
 
-// IsZero reports whether s is none.
+// IsZero reports whether s is the zero Secret.
 func (s Secret) IsZero() bool { return s.hidden == nil }
 
-// Equal reports whether s and other are the same credential; go-cmp uses it, too.
+// Equal reports whether s and other are the same credential. go-cmp uses it, too.
 func (s Secret) Equal(other Secret) bool { return s.get() == other.get() }
 
-// UnmarshalText makes s the Secret of text, as an environment variable has it.
-// What a Secret prints as is an error.
+// UnmarshalText sets s to the secret in text, such as an environment variable's
+// value. It rejects [redacted], which is what a Secret prints as.
 func (s *Secret) UnmarshalText(text []byte) error {
 	if string(text) == redacted {
 		return errors.New("hubspot: [redacted] is no secret, but what one prints as")

@@ -11,15 +11,15 @@ import (
 )
 
 // Store shares tokens between the replicas of an application; package redisstore
-// is one. It sees neither e-mail addresses nor tokens: keys are HMACs, values
-// are sealed. It is used concurrently. Whatever it does, pages go on: an error
-// is a miss, and calls that outlast their context are left behind.
+// provides one. It sees neither e-mail addresses nor tokens: keys are HMACs, and
+// values are sealed. It is used concurrently. Its troubles never fail a page: an
+// error counts as a miss, and calls that outlast their context are left behind.
 type Store interface {
-	// Get is the value of key; ok is false when there is none.
+	// Get returns the value of key; ok is false if there is none.
 	Get(ctx context.Context, key string) (value []byte, ok bool, err error)
-	// Set keeps value under key for ttl, which is positive.
+	// Set stores value under key for ttl, which is positive.
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
-	// Delete forgets key; it is no error if there is none.
+	// Delete removes key. It is not an error if there is none.
 	Delete(ctx context.Context, key string) error
 }
 

@@ -11,10 +11,11 @@ import (
 const tokenLife = 12 * time.Hour
 
 // Token is an identification token: HubSpot's proof, for the widget, that the
-// visitor with a certain e-mail address is signed in. Whoever holds it together
-// with the address can read that visitor's chats, so it prints as [redacted] in
-// every formatting verb, in log/slog and in JSON; only [Token.Reveal] gives it
-// away. The zero Token is no token. A Token does not change and can be shared.
+// visitor with a certain e-mail address is signed in. Whoever holds both the
+// token and the address can read that visitor's chats, so it prints as [redacted]
+// with every formatting verb, in log/slog and in JSON; only [Token.Reveal]
+// returns its value. The zero Token is no token. A Token is immutable and safe
+// for concurrent use.
 type Token struct {
 	opaque[tokenData]
 	// limit is what HubSpot's answer told beside the token: nil once Tokens has
@@ -28,11 +29,11 @@ type tokenData struct {
 	life         time.Duration
 }
 
-// NewToken is the token that HubSpot issued at issuedAt for email. It is for
-// implementations of [Creator]; [Client.CreateToken] makes its own.
+// NewToken returns the token that HubSpot issued at issuedAt for email. It is for
+// implementations of [Creator]; callers of [Client.CreateToken] do not need it.
 //
-// HubSpot's answer names no expiry: the token expires twelve hours after
-// issuedAt, or earlier where the value reads as a JWT whose exp is earlier.
+// HubSpot's answer does not say when the token expires: it is taken to expire
+// twelve hours after issuedAt, or earlier if value is a JWT with an earlier exp.
 func NewToken(value, email string, issuedAt time.Time) Token {
 	life := tokenLife
 	if exp, ok := jwtExpiry(value); ok {
@@ -41,17 +42,17 @@ func NewToken(value, email string, issuedAt time.Time) Token {
 	return Token{opaque: hide(tokenData{value, email, issuedAt, life})}
 }
 
-// Reveal is the token itself, for identificationToken in the page.
+// Reveal returns the token itself, for identificationToken in the page.
 func (t Token) Reveal() string { return t.get().value }
 
-// Email is the address that the token was made for, for identificationEmail in
-// the page: exactly the string that was sent to HubSpot.
+// Email returns the address that the token was made for, exactly as it was sent
+// to HubSpot, for identificationEmail in the page.
 func (t Token) Email() string { return t.get().email }
 
-// IssuedAt is when HubSpot issued the token, by this machine's clock.
+// IssuedAt returns when HubSpot issued the token, by this machine's clock.
 func (t Token) IssuedAt() time.Time { return t.get().issuedAt }
 
-// ExpiresAt is when HubSpot stops accepting the token.
+// ExpiresAt returns when HubSpot stops accepting the token.
 func (t Token) ExpiresAt() time.Time { return t.IssuedAt().Add(t.get().life) }
 
 // jwtExpiry reads exp where the token happens to be a JWT. The signature is

@@ -18,44 +18,46 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/tokencache"
 )
 
-// Creator makes tokens: a [*Client], or an adapter over another way to call
-// HubSpot. CreateToken is called concurrently; its token's Email has to be the
-// visitor's. Its error should match the sentinels of this package where they
-// apply, since they decide how long HubSpot is left alone.
+// Creator makes tokens: it is a [*Client], or an adapter for another way to call
+// HubSpot. CreateToken is called concurrently, and the Email of its token has to
+// be the visitor's. Its errors should match the sentinel errors of this package
+// where they apply, since those decide how long HubSpot is left alone.
 type Creator interface {
 	CreateToken(ctx context.Context, v Visitor) (Token, error)
 }
 
-// TokensConfig is how [Tokens] behaves. The zero value of a field means its
-// default.
+// TokensConfig configures a [Tokens]. A field's zero value means its default.
 type TokensConfig struct {
-	// Account tells HubSpot accounts apart where they share a Store: the portal
-	// ID. Required with a Store.
+	// Account is the portal ID. It separates HubSpot accounts that share a
+	// Store, and is required with one.
 	Account string
-	// MaxVisitors bounds how many visitors' tokens are kept in memory; those who
-	// do not come again go first. Default 50,000, about 0.7 KB each.
+	// MaxVisitors limits how many visitors' tokens are kept in memory; those of
+	// visitors who do not return are dropped first. Default 50,000, at about
+	// 0.7 KB each.
 	MaxVisitors int
-	// Margin is the least life that a token has left when it is handed out: the
-	// browser uses it later, when the visitor opens the chat. Default 30 minutes;
-	// of a token with a short life a quarter.
+	// Margin is the least time that a token has left when it is handed out: the
+	// browser uses it later, when the visitor opens the chat. Default 30
+	// minutes, or a quarter of the life of a short-lived token.
 	Margin time.Duration
-	// CallsPerSecond and Burst bound the calls to HubSpot, over all visitors.
-	// Default 10 and 50: at most 150 in ten seconds, of the 190 that HubSpot allows a
-	// private app. Of a public OAuth app an account has 110: 6 and 30 fit. When less
-	// than a fifth of what HubSpot tells is left, no calls are made for a while. One
-	// address has at most 30 calls at once, and then a two-hundredth of the pace (one
-	// in 20 seconds), so that nobody uses up the account's calls of the day.
+	// CallsPerSecond and Burst limit the calls to HubSpot for all visitors
+	// together. The defaults, 10 and 50, allow 150 calls in ten seconds, of the
+	// 190 that HubSpot allows a private app. For a public OAuth app, with 110
+	// per account, use 6 and 30. When less than a fifth of the limit that
+	// HubSpot reports is left, no calls are made for a while. A single address
+	// gets a burst of at most 30 calls, and then a two-hundredth of
+	// CallsPerSecond (one call in 20 seconds), so that nobody can use up the
+	// account's calls of the day.
 	CallsPerSecond float64
 	Burst          int
 	// Store shares tokens between replicas. Default none.
 	Store Store
-	// StoreSecret is what the records in Store are sealed with: at least 32
+	// StoreSecret is the key that seals the records in Store: at least 32
 	// characters, the same on every replica. Required with a Store.
 	StoreSecret Secret
-	// Logger gets what an operator needs to know. Default slog.Default().
+	// Logger receives what an operator needs to know. Default slog.Default().
 	Logger *slog.Logger
 	// Observer, if set, is called for every [Event], on the goroutine where it
-	// happened: it has to be quick and safe for concurrent use.
+	// happened. It has to be quick and safe for concurrent use.
 	Observer func(Event)
 }
 
@@ -66,12 +68,12 @@ const (
 	turnLimit   = 5 * time.Second  // for this call's turn at the pace
 )
 
-// Tokens is a source of tokens that applications can ask on every page view. It
-// answers from memory, renews in the background, and makes one call for a
-// visitor however many ask at once. When HubSpot is down or refuses, valid
-// tokens are handed out on, and HubSpot is left alone for a while.
+// Tokens is a source of tokens that an application can ask on every page view. It
+// answers from memory, renews tokens in the background, and makes one call per
+// visitor however many requests ask at once. When HubSpot is down or refuses, it
+// goes on handing out valid tokens, and leaves HubSpot alone for a while.
 //
-// It may be used concurrently, and needs no closing: it has no goroutine but
+// It is safe for concurrent use and needs no closing: its only goroutines are
 // those of calls under way, which end by themselves within ten seconds.
 type Tokens struct {
 	creator Creator
@@ -85,8 +87,8 @@ type Tokens struct {
 	*observer
 }
 
-// NewTokens puts a Tokens in front of creator. Every problem with cfg comes in
-// one joined error.
+// NewTokens returns a Tokens in front of creator. Its error joins all problems
+// with cfg.
 func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	var errs problems
 	errs.check(creator != nil, "TokensConfig: there is no Creator")
@@ -122,20 +124,21 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	}, nil
 }
 
-// Format prints nothing but the type: what is in a Tokens is about visitors.
+// Format prints only the type, since the contents of a Tokens are about visitors.
 func (Tokens) Format(f fmt.State, _ rune) { io.WriteString(f, "hubspot.Tokens") }
 
-// Token is a token for v with at least Margin of life left.
+// Token returns a token for v that is valid for at least Margin.
 //
-// A fresh one is served from memory, past its soft point while a renewal runs in
-// the background. Otherwise HubSpot is asked, once for everybody who waits; ctx
-// ends the wait, not the call, whose result is kept for the next request. A ctx
-// that has already ended never waits: Token answers from memory, or begins the
-// call and returns ctx's error, both at once. The call has none of ctx's values.
+// A fresh token is served from memory, and so is an aging one, while it is
+// renewed in the background. Otherwise HubSpot is asked, once for all who wait.
+// When ctx ends, the wait ends but not the call, whose result is kept for the
+// next request. If ctx has already ended, Token does not wait: it answers from
+// memory, or starts the call and returns ctx's error at once. The call does not
+// see ctx's values.
 //
-// The error is ErrUnverifiedEmail, joins [*VisitorError]s, is ctx's error, what the
-// Creator said, or matches ErrCoolingDown (and what led to it) where HubSpot was
-// not asked. None of them is for the visitor's eyes, none contains who it was.
+// The error is ErrUnverifiedEmail, joins [*VisitorError]s, is ctx's error or the
+// Creator's, or matches ErrCoolingDown (and what led to it) if HubSpot was not
+// asked. None of them is meant for visitors, and none says who the visitor is.
 func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 	if !v.EmailVerified {
 		return Token{}, ErrUnverifiedEmail
@@ -212,13 +215,13 @@ func (t *Tokens) share(key string, token Token, generation uint32) {
 	}
 }
 
-// Invalidate forgets v's token, in memory and in the Store: at log-out, after a
-// change of the address, for an erasure. v has to be the same Visitor in every
-// field that is sent, since each of them is part of what a token is kept under.
+// Invalidate forgets v's token, in memory and in the Store: at sign-out, after a
+// change of address, or to erase data. v has to be equal in every field that is
+// sent to HubSpot, since tokens are kept under all of them.
 //
-// It also beats a call under way: those who began to wait before get that call's
-// token, it is not kept, and whoever asks later gets another. A failure to reach
-// the Store is observed; the record there then lives until it expires. Other
+// Invalidate also covers a call under way: those already waiting get its token,
+// but it is not kept, and later callers get a new one. If the Store cannot be
+// reached, an Event says so, and the record there lives until it expires. Other
 // replicas keep what they have in memory. HubSpot has no way to revoke a token:
 // pages that have it keep it.
 func (t *Tokens) Invalidate(ctx context.Context, v Visitor) {

@@ -19,38 +19,40 @@ const (
 	maxContextBytes   = 4096
 )
 
-// Visitor is the signed-in person whom HubSpot shall know, as the application's
-// own authentication found them. It must never be filled from what a client
-// sent: whoever can choose the e-mail address can read its owner's chats.
+// Visitor is the signed-in person whom HubSpot is to identify, as found by the
+// application's own authentication. Never fill it from client input: whoever can
+// choose the e-mail address can read its owner's chats.
 type Visitor struct {
-	// Email identifies the contact in HubSpot. It is sent, and given to the
-	// browser, exactly as it stands here: HubSpot accepts a token only together
-	// with the address that it was made for.
+	// Email identifies the contact in HubSpot. It is sent to HubSpot and given
+	// to the browser exactly as it is here: HubSpot accepts a token only
+	// together with the address that it was made for.
 	Email string
 	// FirstName and LastName are optional. HubSpot writes them to the contact
-	// after the chat begins, if the contact is new or its name unknown.
+	// after the chat begins, if the contact is new or its name is unknown.
 	FirstName, LastName string
 	// EmailVerified says that the application has proof that this visitor owns
-	// Email. Without it the visitor is not identified (see ErrUnverifiedEmail):
-	// a stranger who signed up with somebody's address would read their threads.
+	// Email. If it is false, the visitor is not identified (see
+	// ErrUnverifiedEmail): otherwise a stranger who signed up with somebody's
+	// address could read that person's chats.
 	EmailVerified bool
-	// AgentContext is sent as hsCustomerAgentContext, which HubSpot documents for
-	// its versions v3 and 2026-03. It is optional and only sent when it has
-	// entries. Each different content needs a token of its own, of which one address
-	// gets few in a minute (see TokensConfig.CallsPerSecond): it is for what holds for
-	// a whole visit.
+	// AgentContext is sent as hsCustomerAgentContext, which HubSpot documents
+	// for versions v3 and 2026-03. It is optional, and sent only if it has
+	// entries. Each change of its content requires a new token, and one address
+	// gets few of them per minute (see TokensConfig.CallsPerSecond): use it for
+	// facts that hold for a whole visit.
 	AgentContext map[string]string
 }
 
-// Validate reports whether HubSpot can be asked for this visitor. Email is refused
-// only for what cannot be sent: nothing, more than 254 bytes, no @ between two
-// other things, a display name, angle brackets or spaces around it; whether such
-// an address exists is HubSpot's to say. Names have at most 255 characters,
-// AgentContext at most 4 KiB in all, and nothing has control characters.
+// Validate reports whether HubSpot can be asked for a token for this visitor. It
+// rejects an Email only if it cannot be sent: if it is empty or longer than 254
+// bytes, lacks an @ with something on both sides, or has a display name, angle
+// brackets or surrounding spaces. Whether the address exists is for HubSpot to
+// say. Names may have at most 255 characters and AgentContext at most 4 KiB in
+// all, and no field may contain control characters.
 //
-// Every problem is named: the error joins one [*VisitorError] a problem, matches
-// [ErrInvalidVisitor] and never contains what was wrong, only where. EmailVerified
-// is not looked at.
+// The error joins one [*VisitorError] per problem and matches
+// [ErrInvalidVisitor]. It names the fields and never contains their values.
+// Validate does not look at EmailVerified.
 func (v Visitor) Validate() error {
 	var errs []error
 	check := func(ok bool, field, reason string) {
@@ -140,7 +142,7 @@ func (v Visitor) clone(key string) (Visitor, string) {
 	return v, key
 }
 
-// VisitorError says which field of a [Visitor] HubSpot would not take, and why.
+// VisitorError says which field of a [Visitor] HubSpot would not accept, and why.
 // Its text never contains the field's value. It matches [ErrInvalidVisitor].
 type VisitorError struct {
 	Field  string // the name of the field in Visitor

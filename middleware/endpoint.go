@@ -29,19 +29,19 @@ type identification struct {
 	Visitor   string    `json:"visitor"` // the fingerprint, as in the marker cookie
 }
 
-// TokenHandler tells a browser or a mobile app the e-mail and token of the
-// visitor who is signed in, and of nobody else: it takes no input but the
-// request that the application's authentication has seen. [Middleware.Handler]
-// answers at the token path by itself; mount this where a router has to know of
-// it, inside the authentication.
+// TokenHandler tells a browser or mobile app the e-mail address and token of the
+// visitor who is signed in, and of nobody else: its only input is the request
+// that the application's authentication has seen. [Middleware.Handler] answers at
+// the token path by itself; mount TokenHandler, inside the authentication, if a
+// router has to know the path.
 //
-// It answers POST only (405 otherwise), not from other origins (403, see
-// [WithTrustedOrigins]); 200 with {"email", "token", "expiresAt", "visitor"}; 204
-// for a visitor who is not signed in or may not be identified; 503 with
-// Retry-After when there is no token for now. No answer may be stored. It sets or
-// expires the marker cookie.
+// It answers 200 with {"email", "token", "expiresAt", "visitor"}; 204 for a
+// visitor who is not signed in or may not be identified; 503 with Retry-After if
+// there is no token for now; 403 to other origins (see [WithTrustedOrigins]); and
+// 405 to any method but POST. No answer may be stored. It sets or expires the
+// marker cookie.
 //
-// HubSpot's chat kits for iOS and Android want the first two: set them with
+// HubSpot's chat kits for iOS and Android need email and token: pass them to
 // setUserIdentity(email, identityToken).
 func (m *Middleware) TokenHandler() http.Handler {
 	return http.HandlerFunc(m.serveToken)

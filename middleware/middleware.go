@@ -1,7 +1,6 @@
 // Package middleware tells HubSpot's chat who a page's signed-in visitor is: it
-// reads the visitor from the request, fetches the identification token early,
-// and carries both in the context to where package snippet puts them into the
-// page.
+// reads the visitor from the request, starts fetching the identification token
+// early, and hands both to package snippet by way of the request's context.
 //
 //	chat, err := middleware.FromEnv(func(r *http.Request) (hubspot.Visitor, bool) {
 //		user, ok := auth.UserFrom(r.Context()) // whatever your authentication left there
@@ -10,9 +9,9 @@
 //	…
 //	http.ListenAndServe(addr, auth.Handler(chat.Handler(mux)))
 //
-// The chat's handler goes inside the authentication and around the pages. A
-// page never waits longer than the render budget (300 ms) for HubSpot, and never
-// fails because of it: without a token it carries the anonymous chat.
+// The chat's handler goes inside the authentication and around the pages. A page
+// never waits for HubSpot longer than the render budget (300 ms), and never fails
+// because of it: without a token it carries the anonymous chat.
 package middleware
 
 import (
@@ -35,14 +34,14 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/tokencache"
 )
 
-// TokenSource is where the tokens come from: a [*hubspot.Tokens].
+// TokenSource is where tokens come from: a [*hubspot.Tokens].
 type TokenSource interface {
 	Token(ctx context.Context, v hubspot.Visitor) (hubspot.Token, error)
 	Invalidate(ctx context.Context, v hubspot.Visitor)
 }
 
-// Middleware identifies the visitors of an application. It may be used
-// concurrently.
+// Middleware identifies the visitors of an application. It is safe for concurrent
+// use.
 type Middleware struct {
 	tokens   TokenSource
 	identify func(*http.Request) (hubspot.Visitor, bool)
@@ -72,41 +71,44 @@ const maxFingerprints = 50_000
 
 const defaultTokenPath = "/hubspot-visitor/token"
 
-// Option changes what New builds.
+// Option configures a [Middleware].
 type Option func(*Middleware)
 
-// WithConfig tells the account that the pages belong to: portal, region or
-// loader URL, render budget, chat mode. [New] needs its PortalID, unless its Chat is
-// off, and its StoreSecret or access token to key the marker cookie; [FromEnv]
-// refuses it.
+// WithConfig describes the account that the pages belong to: portal, region or
+// loader URL, render budget and chat mode. [New] needs its PortalID, unless its
+// Chat is off, and its StoreSecret or access token as the key for the marker
+// cookie. [FromEnv] rejects this option.
 func WithConfig(cfg hubspot.Config) Option {
 	return func(m *Middleware) { m.cfg = cfg }
 }
 
-// WithSkip excludes requests: where skip reports true, the page carries the
-// anonymous chat, even for a signed-in visitor. For administrators who look at
-// an account as its owner, or for paths. A skip that panics excludes.
+// WithSkip excludes requests: if skip reports true, the page carries the
+// anonymous chat, even for a signed-in visitor. It is for administrators who view
+// an account as its owner, or for certain paths. If skip panics, the request is
+// excluded.
 func WithSkip(skip func(*http.Request) bool) Option {
 	return func(m *Middleware) { m.skip = skip }
 }
 
-// WithConsent asks whether the visitor agreed to the chat: where consent
-// reports false, or panics, the page carries nothing of it at all.
+// WithConsent sets a function that reports whether the visitor agreed to the
+// chat. If it reports false, or panics, the page carries no part of the chat at
+// all.
 func WithConsent(consent func(*http.Request) bool) Option {
 	return func(m *Middleware) { m.consent = consent }
 }
 
 // WithTokenPath sets the path, on the same origin, at which pages ask who is
-// signed in, instead of /hubspot-visitor/token: as the browser sees it, where a
-// proxy or a router strips a prefix. A page asks whose token did not come within
-// the render budget, one that a cache kept, and one that has been open for long.
-// "" turns the endpoint off: such pages are then anonymous.
+// signed in. The default is /hubspot-visitor/token. Give the path as the browser
+// sees it, including any prefix that a proxy or router strips. A page asks if its
+// token did not come within the render budget, if it came from a cache, or if it
+// has been open for a long time. "" turns the endpoint off: such pages are then
+// anonymous.
 //
-// [Middleware.Handler] answers there itself, and at /hubspot-visitor/token, which is
-// what is left of it where a prefix was stripped; for another path mount
-// [Middleware.TokenHandler]. A middleware against cross-site
-// request forgery that wants a token of its own in each POST has to exempt it: it
-// takes no input, changes nothing, and refuses other origins by itself.
+// [Middleware.Handler] answers at this path and, since a prefix may have been
+// stripped, at /hubspot-visitor/token; for any other path mount
+// [Middleware.TokenHandler]. CSRF middleware that wants a token of its own in
+// each POST has to exempt the endpoint, which takes no input, changes nothing,
+// and refuses other origins by itself.
 func WithTokenPath(path string) Option {
 	return func(m *Middleware) {
 		// A path on another origin would be given this visitor's cookies, or none.
@@ -116,10 +118,11 @@ func WithTokenPath(path string) Option {
 	}
 }
 
-// WithTrustedOrigins lets pages of these origins, such as https://www.example.com,
-// ask the token endpoint: where a proxy does not pass on the Host that the browser
-// asked for, and where the application answers pages of another origin (which
-// takes headers for cross-origin resource sharing besides, the application's own).
+// WithTrustedOrigins lets pages of these origins, such as
+// https://www.example.com, ask the token endpoint. It is for proxies that do not
+// pass on the Host that the browser sent, and for applications that answer pages
+// of another origin (those also need headers for cross-origin resource sharing,
+// which the application sets).
 func WithTrustedOrigins(origins ...string) Option {
 	return func(m *Middleware) {
 		for _, origin := range origins {
@@ -129,38 +132,39 @@ func WithTrustedOrigins(origins ...string) Option {
 	}
 }
 
-// WithTrackingCookie makes hubspotutk go, too, the cookie of HubSpot's tracking
-// code, where the visitor signs out or another one comes: with the response, and
+// WithTrackingCookie also expires hubspotutk, the cookie of HubSpot's tracking
+// code, when the visitor signs out or another one comes: with the response, and
 // in the page. HubSpot's mobile kits do so at sign-out.
 func WithTrackingCookie() Option {
 	return func(m *Middleware) { m.trackingCookie = true }
 }
 
-// WithLogger sets where the middleware logs, and with FromEnv the token source
-// too. Default slog.Default(), which is always package snippet's.
+// WithLogger sets where the middleware logs and, with [FromEnv], where the token
+// source does. The default is slog.Default(), which package snippet always uses.
 func WithLogger(logger *slog.Logger) Option {
 	return func(m *Middleware) { m.log = seldom.New(logger) }
 }
 
 // WithStore lets the token source that [FromEnv] makes share its tokens with the
-// application's other replicas; package redisstore is such a store. It needs
-// HUBSPOT_STORE_SECRET, the same on every replica. Default nil, for none. With
-// [New] it is an error: that token source has its Store in its TokensConfig.
+// application's other replicas; package redisstore provides such a store. It
+// needs HUBSPOT_STORE_SECRET, the same on every replica. The default nil means no
+// store. With [New] this option is an error: set the Store in the token source's
+// TokensConfig instead.
 func WithStore(store hubspot.Store) Option {
 	return func(m *Middleware) { m.store = store }
 }
 
 // DangerouslyTrustUnverifiedEmail identifies visitors whose EmailVerified is
-// false. Whoever can sign up with a stranger's address then reads that
-// stranger's chats. It is for applications whose every account is made by its
-// operator, and for trying things out.
+// false: whoever can sign up with a stranger's address can then read that
+// stranger's chats. It is for applications whose operator makes every account,
+// and for experiments.
 func DangerouslyTrustUnverifiedEmail() Option {
 	return func(m *Middleware) { m.trustUnverified = true }
 }
 
-// FromEnv is New with the token source and the configuration that the HUBSPOT_*
-// environment variables describe (see [hubspot.Config]). All problems come in
-// one joined error.
+// FromEnv is like [New], with the token source and configuration that the
+// HUBSPOT_* environment variables describe (see [hubspot.Config]). The error
+// joins all problems.
 func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	cfg, err := hubspot.ConfigFromEnv()
 	m := build(identify, options)
@@ -187,14 +191,14 @@ func FromEnv(identify func(*http.Request) (hubspot.Visitor, bool), options ...Op
 	return m.finish(tokens)
 }
 
-// New makes a Middleware. identify says who the visitor of a request is: it
-// reads what the application's own authentication left in the request's
-// context, and never a query, header or form that the client chose. It reports
-// false for somebody who is not signed in, is called at most once per request,
-// concurrently, and should be quick. An identify that panics leaves the visitor
-// anonymous; the panic is logged.
+// New returns a Middleware. identify says who the visitor of a request is: it
+// reads what the application's own authentication left in the request's context,
+// and never a query, header or form that the client chose. It reports false if
+// nobody is signed in. It is called at most once per request, concurrently for
+// different requests, and should be quick. If identify panics, the visitor is
+// anonymous and the panic is logged.
 //
-// All problems come in one joined error.
+// The error joins all problems.
 func New(tokens TokenSource, identify func(*http.Request) (hubspot.Visitor, bool), options ...Option) (*Middleware, error) {
 	m := build(identify, options)
 	m.check(m.store == nil, "WithStore is for FromEnv: the token source that New is given has its Store in hubspot.TokensConfig")
@@ -243,21 +247,21 @@ func (m *Middleware) check(ok bool, problem string) {
 	}
 }
 
-// Handler wraps an application's pages: mux, router or single handler. For each
-// request it puts what package snippet needs into the context. When a signed-in
-// visitor opens a page, it begins to fetch the token while next does its work.
+// Handler wraps an application's pages: a mux, a router or a single handler. It
+// puts into each request's context what package snippet needs. When a signed-in
+// visitor opens a page, it starts to fetch the token while next does its work.
 //
-// It is the boundary between the visitor's identity and caches: when the headers
-// leave, a response that holds a token, or may come to hold one, becomes private,
-// no-store, with Vary: Cookie and without any header by which a content delivery
+// Handler keeps visitors' identities out of caches. A response that holds a
+// token, or may come to hold one, becomes private, no-store when its headers
+// leave, with Vary: Cookie and without any header by which a content delivery
 // network would keep it, whatever next set and when. A page that next declared
-// public (Cache-Control: public, s-maxage or a max-age that is not private) gets
-// no token; it is the same for everybody, and its script asks the token endpoint.
-// Other responses are left alone, except that anonymous pages vary by cookie.
+// public (Cache-Control: public, s-maxage, or a max-age that is not private) gets
+// no token: it is the same for everybody, and its script asks the token endpoint.
+// Other responses are left alone, except that anonymous pages get Vary: Cookie.
 //
-// The chat's handler belongs inside of the authentication, and outside of
-// whatever sets caching headers. The ResponseWriter that next gets can do what
-// the one before could (Flush, Hijack, ReadFrom, http.ResponseController).
+// The chat's handler goes inside the authentication and outside anything that
+// sets caching headers. The ResponseWriter given to next supports whatever the
+// original one does (Flush, Hijack, ReadFrom, http.ResponseController).
 //
 // POST requests to the token path are answered here (see [WithTokenPath]).
 func (m *Middleware) Handler(next http.Handler) http.Handler {
@@ -275,20 +279,21 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// Stats is what the token source has counted so far, if it counts: the one of
-// [FromEnv] and every [*hubspot.Tokens] do. It asks nobody, and may be called at
-// any time.
+// Stats returns what the token source has counted so far, or zeros if it does not
+// count; every [*hubspot.Tokens] does, including the one of [FromEnv]. It makes
+// no calls and may be used at any time.
 //
-// It is for dashboards and alerts. FailedAccount rises while HubSpot refuses the
-// credential, scope or region, FailedVisitor and GateClosed together where it
-// refuses everybody, as for want of a plan: nobody gets a new token until the
-// operator mends it; GateClosed is one more than GateOpened while HubSpot is left alone;
-// StoreErrors rises while the replicas do not share.
+// Stats is for dashboards and alerts. FailedAccount rises while HubSpot refuses
+// the credential, scope or region; FailedVisitor and GateClosed rise together
+// while it refuses everybody, for example because of the plan. In both cases
+// nobody gets a new token until the operator fixes it. GateClosed is one more
+// than GateOpened while HubSpot is left alone. StoreErrors rises while replicas
+// do not share tokens.
 //
-// None of it belongs into a readiness or liveness probe. A page without a token
-// carries the anonymous chat and is as good as any, and what is wrong at HubSpot
-// is wrong for every replica: such a probe would take all of them away for it. What
-// a replica cannot do without, FromEnv and [New] refuse to start without.
+// Do not use these counters in a readiness or liveness probe. A page without a
+// token works, with the anonymous chat, and trouble at HubSpot affects every
+// replica: such a probe would take all of them down. [FromEnv] and [New] already
+// fail if something is missing that a replica cannot do without.
 func (m *Middleware) Stats() hubspot.Stats {
 	if counting, ok := m.tokens.(interface{ Stats() hubspot.Stats }); ok {
 		return counting.Stats()
@@ -315,15 +320,15 @@ func (m *Middleware) identifies() bool { return m.cfg.Chat == "" || m.cfg.Chat =
 
 type visitorKey struct{}
 
-// WithVisitor is ctx with a visitor, for applications (and tests) whose
-// authentication puts the visitor there itself; identify is then
+// WithVisitor returns a copy of ctx with a visitor, for applications (and tests)
+// whose authentication puts the visitor there itself; identify is then
 //
 //	func(r *http.Request) (hubspot.Visitor, bool) { return middleware.VisitorFrom(r.Context()) }
 func WithVisitor(ctx context.Context, v hubspot.Visitor) context.Context {
 	return context.WithValue(ctx, visitorKey{}, v)
 }
 
-// VisitorFrom is the visitor that [WithVisitor] put into ctx, if it did.
+// VisitorFrom returns the visitor that [WithVisitor] put into ctx, if any.
 func VisitorFrom(ctx context.Context) (hubspot.Visitor, bool) {
 	v, ok := ctx.Value(visitorKey{}).(hubspot.Visitor)
 	return v, ok

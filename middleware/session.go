@@ -10,16 +10,16 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
 )
 
-// SignedIn is for the application's sign-in handler, once it knows who v is:
-// optional, and the chat is there a page earlier with it. It sets the marker
-// cookie by which the browser's other tabs notice the visitor, and asks HubSpot
-// for the token, for which it waits as long as a page would (the render budget):
-// the page that follows then has it, unless pages load the chat on demand. The
-// rest of the request is v's.
+// SignedIn is for the application's sign-in handler, once it knows that the
+// visitor is v. It is optional: with it the chat knows the visitor one page
+// earlier. It sets the marker cookie, by which the browser's other tabs notice
+// the visitor, and fetches the token, waiting no longer than a page would (the
+// render budget): the next page then has it, unless pages load the chat on
+// demand. For the rest of the request the visitor is v.
 //
 // Call it before the response is written. The response becomes private, no-store.
-// Where pages would not identify v (WithSkip, WithConsent, HUBSPOT_CHAT) it does
-// nothing.
+// If pages would not identify v (WithSkip, WithConsent, HUBSPOT_CHAT), SignedIn
+// does nothing.
 func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.Visitor) {
 	q, inside := m.requestOf(w, r)
 	if before := q.is(); before.never || q.off || !m.identifies() {
@@ -40,16 +40,16 @@ func (m *Middleware) SignedIn(w http.ResponseWriter, r *http.Request, v hubspot.
 // widgetCookies are what HubSpot's widget keeps in the browser.
 var widgetCookies = []string{"messagesUtk", "hs-messages-is-open", "hs-messages-hide-welcome-message"}
 
-// SignedOut is for the application's sign-out handler: it expires the marker
+// SignedOut is for the application's sign-out handler. It expires the marker
 // cookie and the widget's cookies, so that the next person at this browser does
 // not find this one's chat, and forgets the visitor's token. The rest of the
-// request is nobody's. Call it before the response is written, and while the
+// request is anonymous. Call it before the response is written, and while the
 // session still says who the visitor is. The response becomes private, no-store.
 //
-// The widget sets its cookies for the host without www and everything below;
-// they are expired there, for the host alone, and for the parent domain. Behind a
-// proxy that does not pass on the Host that the browser asked for, X-Forwarded-Host
-// has to name it.
+// The widget sets its cookies for the host without www and its subdomains.
+// SignedOut expires them there, for the host alone, and for the parent domain.
+// Behind a proxy that does not pass on the Host that the browser sent,
+// X-Forwarded-Host has to name it.
 func (m *Middleware) SignedOut(w http.ResponseWriter, r *http.Request) {
 	q, inside := m.requestOf(w, r)
 	before := q.is()

@@ -1,10 +1,12 @@
 package snippet
 
-// CSP is what HubSpot's chat needs of a Content-Security-Policy, by directive, to
-// be merged into a page's own policy: the sources that HubSpot lists and that its
-// scripts ask for. Scripts need a nonce or the file besides (see [WithNonce],
-// [WithScriptPath]); with a token endpoint, connect-src needs 'self' too. The map
-// is the caller's to change.
+// CSP returns what HubSpot's chat needs in a Content-Security-Policy: for each
+// directive the sources that HubSpot lists and those that its scripts use, to be
+// merged into the page's own policy. region is the account's, as in
+// hubspot.Config. Add 'self' to connect-src for the token endpoint, and a nonce
+// or ScriptHandler's source to script-src (see [WithNonce], [WithScriptPath]);
+// while an emulator is in use, add its URL to each directive. The caller may
+// change the map.
 func CSP(region string) map[string][]string {
 	policy := map[string][]string{
 		"script-src": {

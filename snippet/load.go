@@ -10,32 +10,34 @@ import (
 // Load says when a page loads the chat.
 type Load string
 
-// Values of Load. In the last two the page says nothing of its visitor and is the
-// same for everybody, so that public caches may keep it, and costs no call to
-// HubSpot: when the chat is wanted, the page's script asks the token endpoint who
-// is signed in. Only where the visitor is another one than the browser's marker
-// cookie says, a page sets that and is private, unless the application declared it
-// public.
+// Values of Load. With LoadClick and LoadManual the page says nothing about its
+// visitor and is the same for everybody, so public caches may keep it and it
+// costs no call to HubSpot; when the chat is wanted, the page's script asks the
+// token endpoint who is signed in. If the visitor is not the one in the browser's
+// marker cookie, the page updates the cookie and is private, unless the
+// application declared it public.
 const (
-	// LoadImmediate is with the page; the default.
+	// LoadImmediate loads the chat with the page; it is the default.
 	LoadImmediate Load = "immediate"
-	// LoadIdle is when the browser has nothing else to do.
+	// LoadIdle loads it when the browser has nothing else to do.
 	LoadIdle Load = "idle"
-	// LoadInteraction is when the visitor first moves, types, scrolls or taps.
+	// LoadInteraction loads it when the visitor first moves the mouse, types,
+	// scrolls or taps.
 	LoadInteraction Load = "interaction"
-	// LoadClick is when the visitor clicks on the launcher, a button of the page part
-	// (see [Launcher]), or on an element with data-hubspot-chat="open". Who opened
-	// the chat within the last week has it at once, to see the answers.
+	// LoadClick loads it when the visitor clicks on the launcher, a button in
+	// the page part (see [Launcher]), or on an element with
+	// data-hubspot-chat="open". Visitors who opened the chat within the last
+	// week get it at once, to see replies.
 	LoadClick Load = "click"
-	// LoadManual is when a script of the page calls hubspotVisitor.load() or open(),
-	// as a consent banner does.
+	// LoadManual loads it when a script of the page calls hubspotVisitor.load()
+	// or open(), as a consent banner does.
 	LoadManual Load = "manual"
 )
 
 func (l Load) onDemand() bool { return l == LoadClick || l == LoadManual }
 
-// WithLoad sets when a page loads the chat. A value that is none of these is
-// LoadImmediate, and the log says so.
+// WithLoad sets when a page loads the chat. An unknown value is logged, and means
+// LoadImmediate.
 func WithLoad(when Load) Option {
 	return func(o *options) {
 		o.load = ""
@@ -49,16 +51,17 @@ func WithLoad(when Load) Option {
 	}
 }
 
-// WithoutLoader leaves HubSpot's loader out, where a tag manager brings it.
+// WithoutLoader leaves HubSpot's loader out, for pages to which a tag manager
+// adds it.
 func WithoutLoader() Option { return func(o *options) { o.withoutLoader = true } }
 
 var attributeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]*$`)
 
-// WithLoaderAttribute puts an attribute on the tag of HubSpot's loader, for
+// WithLoaderAttribute adds an attribute to the tag of HubSpot's loader, for
 // consent managers and content delivery networks: type="text/plain" and
 // data-cookieconsent="marketing", data-cfasync="false" or fetchpriority="low". An
-// attribute that the tag needs itself, or that HTML does not know as a name, is
-// left out, and the log says so.
+// attribute that the tag itself needs, or whose name HTML does not allow, is
+// ignored and logged.
 func WithLoaderAttribute(name, value string) Option {
 	return func(o *options) {
 		switch key := strings.ToLower(name); {
@@ -73,25 +76,26 @@ func WithLoaderAttribute(name, value string) Option {
 	}
 }
 
-// Launcher is the button of [LoadClick], in a corner of the window, that stands in
-// for HubSpot's until the chat is wanted.
+// Launcher is the button of [LoadClick], in a corner of the window, which stands
+// in for HubSpot's own until the chat is wanted.
 type Launcher struct {
-	// Label is its name for screen readers and its tooltip, in the page's language;
-	// "Chat" if it is empty.
+	// Label is the button's tooltip and name for screen readers, in the page's
+	// language. Default "Chat".
 	Label string
-	// Color is its background, as CSS has colors; a dark blue if it is empty or none.
-	// The sign on it is white: choose a color with enough contrast.
+	// Color is the button's background, a CSS color. An empty or invalid one
+	// means dark blue. The icon is white: choose a color with enough contrast.
 	Color string
-	// Left puts it into the left corner, where HubSpot's settings put the chat there.
+	// Left moves the button to the left corner, for accounts whose settings in
+	// HubSpot put the chat there.
 	Left bool
 }
 
-// WithLauncher sets the look of [LoadClick]'s launcher.
+// WithLauncher sets how [LoadClick]'s launcher looks.
 func WithLauncher(l Launcher) Option { return func(o *options) { o.launcher = l } }
 
-// WithFallback is a link that [LoadClick]'s launcher shows beside itself where
+// WithFallback sets a link that [LoadClick]'s launcher shows beside itself if
 // HubSpot's scripts are blocked or fail: mailto:, tel:, http:, https:, or a path
-// that begins with a slash. Another kind of link is left out, and the log says so.
+// that begins with a slash. Any other link is ignored and logged.
 func WithFallback(href string) Option {
 	return func(o *options) {
 		u, err := url.Parse(href)

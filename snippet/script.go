@@ -41,9 +41,9 @@ func newScript(code string) script {
 }
 
 // ScriptHandler serves the script for [WithScriptPath], with and without the
-// launcher of [LoadClick], each under a name that contains its hash, to be kept
-// by browsers and shared caches for ever. Mount it at any path: it looks at the
-// last element only.
+// launcher of [LoadClick]. Each has a hash in its name, and may be kept by
+// browsers and shared caches forever. Mount it at any path: it looks only at the
+// last element of the request's path.
 //
 //	mux.Handle("GET /assets/chat/", snippet.ScriptHandler())   // WithScriptPath("/assets/chat")
 func ScriptHandler() http.Handler {

@@ -1,9 +1,9 @@
 package snippet
 
-// Settings are the settings of HubSpot's widget that an application can choose,
-// under HubSpot's names. A field at its zero value, which is HubSpot's default
-// too, is not emitted: what the page itself has in window.hsConversationsSettings
-// stays. loadImmediately is always false, identificationEmail and
+// Settings are the widget's settings that an application can choose, under
+// HubSpot's names. A field with its zero value, which is HubSpot's default too,
+// is not emitted: a value that the page has in window.hsConversationsSettings
+// then stays. loadImmediately is always false, and identificationEmail and
 // identificationToken are the visitor's.
 type Settings struct {
 	// InlineEmbedSelector is the CSS selector of the element that holds the chat,
@@ -11,21 +11,21 @@ type Settings struct {
 	InlineEmbedSelector string
 	// EnableWidgetCookieBanner makes the widget ask before it sets cookies.
 	EnableWidgetCookieBanner CookieBanner
-	// DisableAttachment takes the button for attachments away.
+	// DisableAttachment removes the button for attachments.
 	DisableAttachment bool
 	// DisableInitialInputFocus keeps an embedded chat from taking the focus.
 	DisableInitialInputFocus bool
 	// AvoidInlineStyles makes the widget link a style sheet instead of adding
-	// styles to the page. It is set with WithNonce and WithScriptPath.
+	// styles to the page. WithNonce and WithScriptPath set it.
 	AvoidInlineStyles bool
-	// HideNewThreadLink takes the link for a new thread away.
+	// HideNewThreadLink removes the link that starts a new thread.
 	HideNewThreadLink bool
 }
 
 // CookieBanner says whether and when the widget asks before it sets cookies.
 type CookieBanner string
 
-// Values of CookieBanner. Any other is HubSpot's false.
+// Values of CookieBanner. Any other value means HubSpot's false.
 const (
 	CookieBannerOff          CookieBanner = ""               // never; HubSpot's false
 	CookieBannerOn           CookieBanner = "true"           // HubSpot's true

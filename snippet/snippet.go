@@ -1,23 +1,23 @@
-// Package snippet puts HubSpot's chat into a page, as HubSpot's documentation has
-// it: window.hsConversationsSettings (loadImmediately false, identificationEmail
-// and identificationToken), a script that calls widget.load() when it may, and
-// HubSpot's loader.
+// Package snippet puts HubSpot's chat into a page in the way that HubSpot
+// documents: window.hsConversationsSettings (loadImmediately false,
+// identificationEmail and identificationToken), a script that calls widget.load()
+// at the right time, and HubSpot's loader.
 //
-// With package middleware around the application, a layout of html/template
+// With package middleware around the application, a layout for html/template
 // needs one line, at the end of its body:
 //
 //	{{.Chat}}                   where the handler's data has Chat: snippet.HTML(r.Context())
 //	{{hubspotChat .Request}}    with template.New("").Funcs(snippet.FuncMap())
 //
-// [Component] is the same for templ, [Render] for anything that writes to an
-// io.Writer.
+// [Component] does the same for templ, and [Render] for anything that writes to
+// an io.Writer.
 //
-// The output is safe to put anywhere in a page's HTML, any number of times, with
-// Turbo, htmx and a strict Content-Security-Policy (see [WithNonce],
-// [WithScriptPath] and [CSP]). It is pure ASCII, and its dynamic parts are one
-// JSON literal and the attributes of one element. Nothing here can fail: without
-// a visitor or a token the page carries the anonymous chat, without the
-// middleware none.
+// The output is safe anywhere in a page's HTML, any number of times, with Turbo,
+// htmx and a strict Content-Security-Policy (see [WithNonce], [WithScriptPath]
+// and [CSP]). It is pure ASCII, and its only dynamic parts are one JSON literal
+// and the attributes of one element. Nothing here can fail: without a visitor or
+// a token the page carries the anonymous chat, and without the middleware no
+// chat.
 package snippet
 
 import (
@@ -34,7 +34,7 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
 )
 
-// Option changes what the snippet emits.
+// Option configures what the snippet emits.
 type Option func(*options)
 
 type options struct {
@@ -72,18 +72,18 @@ func WithSettings(s Settings) Option {
 }
 
 // WithNonce puts the nonce of the page's Content-Security-Policy on each script
-// tag, and sets avoidInlineStyles. nonce reads it from the request's context,
-// where the code that sends the policy put it. A page whose nonce panics carries
+// tag, and sets AvoidInlineStyles. nonce gets it from the request's context,
+// where the code that sends the policy put it. If nonce panics, the page carries
 // no chat.
 func WithNonce(nonce func(context.Context) string) Option {
 	return func(o *options) { o.nonce = nonce }
 }
 
-// WithScriptPath is for pages that allow no inline script: they get the settings
-// as an application/json block and the script as a file, from where
-// [ScriptHandler] is mounted: a path such as /assets, or a URL. It sets
-// avoidInlineStyles. Another kind of path, which would be each page's own, is left
-// out, and the log says so.
+// WithScriptPath is for pages that allow no inline scripts: they get the settings
+// in an application/json block, and the script as a file. path is where
+// [ScriptHandler] is mounted: a path such as /assets, or a URL. The option also
+// sets AvoidInlineStyles. A relative path, which would differ from page to page,
+// is ignored and logged.
 func WithScriptPath(path string) Option {
 	return func(o *options) {
 		if strings.HasPrefix(path, "/") || strings.Contains(path, "://") {
@@ -94,17 +94,17 @@ func WithScriptPath(path string) Option {
 	}
 }
 
-// WithDebug makes the page say, in comments and in the browser's console, what is
-// done and why nobody is identified. It never says who somebody is.
+// WithDebug makes the page say, in comments and in the browser's console, what it
+// does and why nobody is identified. It never says who somebody is.
 func WithDebug() Option { return func(o *options) { o.debug = true } }
 
-// HTML is the chat for the page of the request whose context is ctx. It waits
-// for the visitor's token within the render budget, so call it as late as
-// possible: in the template, or when its data is complete.
+// HTML returns the chat for the page of the request whose context is ctx. It may
+// wait for the visitor's token, up to the render budget, so call it as late as
+// possible: in the template, or when the template's other data is complete.
 //
-// ctx is the context that package middleware made: r.Context(). The contexts of
-// gin and echo are others, which do not carry it: theirs is c.Request.Context()
-// and c.Request().Context().
+// ctx is the context that package middleware made, r.Context(). The contexts of
+// gin and echo do not carry it: use c.Request.Context() and
+// c.Request().Context().
 func HTML(ctx context.Context, opts ...Option) template.HTML { return build(opts).html(ctx) }
 
 // Render writes what [HTML] returns. Its error is w's.
@@ -116,10 +116,11 @@ func Render(ctx context.Context, w io.Writer, opts ...Option) error {
 //
 //	chat := snippet.NewComponent(snippet.WithNonce(templ.GetNonce))
 //
-// It has templ's Render method and needs no templ. It may be used concurrently.
+// It has templ's Render method but does not depend on templ. It is safe for
+// concurrent use.
 type Component struct{ options *options }
 
-// NewComponent is a Component with opts.
+// NewComponent returns a Component with opts.
 func NewComponent(opts ...Option) Component { return Component{build(opts)} }
 
 // Render writes what [HTML] returns. Its error is w's.
@@ -128,8 +129,8 @@ func (c Component) Render(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// FuncMap has the function hubspotChat for templates of html/template: it takes
-// the request or its context.
+// FuncMap returns a map with the function hubspotChat for html/template, which
+// takes the request or its context.
 //
 //	{{hubspotChat .Request}} or {{hubspotChat .Ctx}}
 func FuncMap(opts ...Option) template.FuncMap {

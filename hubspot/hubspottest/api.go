@@ -23,7 +23,7 @@ const jsonType = "application/json;charset=utf-8"
 // maxBody bounds what the token call reads.
 const maxBody = 1 << 20
 
-// Call is one token call as HubSpot saw it. The credential is never kept.
+// Call is a token call as HubSpot saw it. It does not include the credential.
 type Call struct {
 	Time      time.Time // on the emulator's clock
 	Host      string
@@ -31,11 +31,11 @@ type Call struct {
 	UserAgent string
 	Body      string // as sent
 
-	// What the body says; zero as far as it cannot be read.
+	// What the body says; zero values for what cannot be read.
 	Email, FirstName, LastName string
 	AgentContext               map[string]string
 
-	Status int    // of the answer; 0 while there is none, and for good when it was never sent
+	Status int    // of the answer; 0 while there is none, and for good if it was never sent
 	Token  string // the identification token in the answer
 }
 

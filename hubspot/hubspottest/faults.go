@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// Fault is trouble for one token call, see [Server.Queue], or for all of them,
-// see [Server.SetOutage]. It happens before the call is looked at, so even a
-// call with a bad credential gets it.
+// Fault is something that goes wrong with one token call (see [Server.Queue]) or
+// with all of them (see [Server.SetOutage]). It takes effect before the call is
+// examined, so even a call with a bad credential gets it.
 //
-// A fault with a Status or a Body answers in place of the API and carries only
-// its own headers. Without both, the call gets the API's normal answer, changed
-// by the other fields.
+// A fault with a Status or a Body is the answer, in place of the API's, and has
+// only its own headers. A fault with neither leaves the API's normal answer,
+// changed by the fault's other fields.
 type Fault struct {
 	Status   int           // of the answer; 0 with a Body means 200
 	Header   http.Header   // set on the answer; the Content-Type is guessed from Body if missing
 	Body     string        // of the answer, anything at all
-	Latency  time.Duration // passes before anything else
+	Latency  time.Duration // before anything else happens
 	Hang     bool          // no answer until the client leaves or the server is closed
 	Reset    bool          // the connection is cut: at once, or halfway through the body of a fault that answers
-	Drip     time.Duration // passes before each byte of the body
+	Drip     time.Duration // before each byte of the body
 	Oversize int           // the body is padded with spaces to that many bytes
 }
 
-// Queue gives the next token calls one fault each, in order, after those that
-// are queued already. A zero Fault lets its call pass.
+// Queue gives each of the next token calls one of faults, in order, after those
+// that are already queued. A call that gets a zero Fault is answered normally.
 func (s *Server) Queue(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,8 +39,8 @@ func (s *Server) Queue(faults ...Fault) {
 	}
 }
 
-// SetOutage gives every token call the fault until SetOutage(nil). Queued faults
-// come first.
+// SetOutage gives the fault to every token call until SetOutage(nil). Queued
+// faults come first.
 func (s *Server) SetOutage(f *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,16 +10,16 @@ import (
 
 // Chat is a conversation in the account's inbox.
 type Chat struct {
-	Contact    string // the e-mail; empty for an Unknown Visitor
-	FirstName  string // as the first token call for the contact that named it said
-	LastName   string
+	Contact    string    // the e-mail; empty for an Unknown Visitor
+	FirstName  string    // from the first token call for the contact that has one
+	LastName   string    // likewise
 	Identified bool      // HubSpot's badge: identified through the Visitor Identification API
 	Started    time.Time // on the emulator's clock
 	Messages   []string  // of the visitor, oldest first
 }
 
-// Inbox returns the chats, the one that began first comes first. A visitor who
-// has not written anything has none.
+// Inbox returns the chats in the order in which they began. A visitor who has not
+// written anything has none.
 func (s *Server) Inbox() []Chat {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,9 +14,8 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 )
 
-// AccessToken is the access token that a new [Server] accepts. It has the form
-// of a private app's token and opens nothing at the real HubSpot. It is not to be
-// assigned to.
+// AccessToken is the access token that a new [Server] accepts. It looks like a
+// private app's token but is of no use at the real HubSpot. Do not assign to it.
 var AccessToken = hubspot.NewSecret("pat-na1-00000000-0000-4000-8000-00000000e57a")
 
 // PortalID is the only account (portal) that a [Server] knows.
@@ -28,8 +27,8 @@ const tokenScope = "conversations.visitor_identification.tokens.create"
 // Plan is the subscription of the emulated account.
 type Plan int
 
-// The plans. Only Professional and Enterprise include visitor identification:
-// on the others the token call answers 403.
+// The plans. Only Professional and Enterprise include visitor identification: on
+// the others the token call is answered 403.
 const (
 	Free Plan = iota
 	Starter
@@ -70,9 +69,9 @@ type Server struct {
 	started        []*thread                // threads with a message, oldest first
 }
 
-// New returns a server that does not listen: mount its [Server.Handler]
-// anywhere, or call it through its in-memory [Server.Client]. End it with
-// [Server.Close].
+// New returns a server that does not listen: mount its [Server.Handler] anywhere,
+// or call it through its in-memory [Server.Client]. Call [Server.Close] when
+// done.
 func New() *Server {
 	s := &Server{
 		key:           make([]byte, 32),
@@ -91,7 +90,7 @@ func New() *Server {
 	return s
 }
 
-// NewServer returns a server that listens on a loopback port, see [Server.URL],
+// NewServer returns a server that listens on a loopback port (see [Server.URL])
 // and is closed when the test ends.
 //
 // It does real network I/O. Inside a testing/synctest bubble use [New] and
@@ -118,8 +117,8 @@ func NewServer(t testing.TB) *Server {
 	return s
 }
 
-// Env is what an application needs in its environment to take the emulator at
-// url for HubSpot, in the form of [os.Environ]: HUBSPOT_ACCESS_TOKEN,
+// Env returns the environment variables, in the form of [os.Environ], that make
+// an application use the emulator at url as HubSpot: HUBSPOT_ACCESS_TOKEN,
 // HUBSPOT_PORTAL_ID, HUBSPOT_API_URL and HUBSPOT_LOADER_URL.
 func Env(url string) []string {
 	return []string{
@@ -132,7 +131,7 @@ func Env(url string) []string {
 
 // Close ends hanging requests, closes every connection of [Server.Client] and
 // stops listening. A second call does nothing. Inside a testing/synctest bubble
-// call it before the bubble ends; t.Cleanup on the bubble's t is early enough.
+// call Close before the bubble ends; t.Cleanup on the bubble's t is early enough.
 func (s *Server) Close() {
 	s.mu.Lock()
 	closers := s.closers
@@ -163,8 +162,8 @@ func (s *Server) onClose(f func()) {
 // backend and iframe, and the inbox, on one origin.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// SetAccessToken rotates the credential: from now on only token is accepted,
-// the one before gets 401.
+// SetAccessToken replaces the credential: from now on only token is accepted, and
+// a call with the previous one gets 401.
 func (s *Server) SetAccessToken(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,8 +187,8 @@ func (s *Server) SetPlan(p Plan) {
 	s.plan = p
 }
 
-// Advance moves the emulator's clock d further ahead of time.Now: tokens
-// expire, limit windows pass. Clients notice nothing of it.
+// Advance moves the emulator's clock ahead by d, in addition to earlier calls:
+// tokens expire, and limit windows pass. Clients' clocks are not affected.
 func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,9 +35,9 @@ func (s *Server) mint(email string, now time.Time) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(s.mac(signed))
 }
 
-// Verify reports whether HubSpot would take this pair for an identified visitor
-// now: nil, or why not. The e-mail must be, byte for byte, the one that the
-// token was made for.
+// Verify reports whether HubSpot would now accept this pair as an identified
+// visitor: it returns nil, or an error that says why not. email must be, byte for
+// byte, the address that the token was made for.
 func (s *Server) Verify(email, token string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

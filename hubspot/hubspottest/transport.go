@@ -8,15 +8,14 @@ import (
 	"sync"
 )
 
-// Client returns an HTTP client that reaches this server in memory, whatever
-// host the URL names: https://api.hubapi.com works as well as
-// https://api-eu1.hubapi.com or a name of your own. Requests and answers still
-// go through net/http's transport and server, over net.Pipe and without TLS.
+// Client returns an HTTP client that reaches this server in memory, whatever host
+// the URL names: https://api.hubapi.com works as well as
+// https://api-eu1.hubapi.com or a name of your own. Requests and answers still go
+// through net/http's transport and server, over net.Pipe and without TLS.
 //
-// Nothing in it does real I/O and every goroutine starts in the caller's
-// bubble, so it works inside testing/synctest. Each call returns a client of
-// its own, with its own connections; connections are reused. [Server.Close]
-// ends them.
+// The client does no real I/O, and all its goroutines start in the caller's
+// bubble, so it works inside testing/synctest. Each call returns a client with
+// its own connections, which it reuses. [Server.Close] closes them.
 func (s *Server) Client() *http.Client {
 	p := &pipes{
 		server: &http.Server{Handler: s.handler},

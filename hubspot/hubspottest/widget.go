@@ -17,51 +17,51 @@ const backendPath = "/livechat-public/v1/message/public"
 // newestRelease is the release that the widget imitates by itself.
 const newestRelease = "2026-05"
 
-// WidgetLoad is one question of a widget to its backend: which chat does this
-// page's visitor get? A load and a refresh ask the same.
+// WidgetLoad is a widget's question to its backend: which chat does this page's
+// visitor get? A load and a refresh ask the same question.
 type WidgetLoad struct {
 	Time        time.Time // on the emulator's clock
 	PortalID    string
 	Email       string // empty if the page named none
 	Token       string // the identification token, empty if the page had none
-	MessagesUtk string // of the cookie, or one that the widget has just made up
+	MessagesUtk string // from the cookie, or made up by the widget just now
 	PageURI     string
-	Identified  bool // e-mail and token were accepted
+	Identified  bool // whether e-mail and token were accepted
 	Status      int  // of the answer; 0 while there is none
 }
 
-// WidgetAnswer is how the backend treats one question of a widget. The zero
-// value is the normal answer: the chat, at once.
+// WidgetAnswer is how the backend treats a widget's question. The zero value is
+// the normal answer: the chat, at once.
 type WidgetAnswer struct {
-	// Status of the answer, 0 for the normal one. The widget shows a chat for
-	// 200. It takes 204 and 404 for "no chat on this page" and everything else
-	// for a failure, and is stuck after either.
+	// Status is the answer's status, or 0 for the normal one. The widget shows
+	// a chat for 200. It takes 204 and 404 to mean that the page has no chat,
+	// and any other status as a failure, and gets stuck in both cases.
 	Status int
-	// Hide answers 200 without a chat, as for a visitor whom no chatflow is
-	// meant for: the widget shows nothing and is not stuck.
+	// Hide answers 200 without a chat, as for a visitor to whom no chatflow
+	// applies: the widget shows nothing and does not get stuck.
 	Hide bool
-	// Delay passes before the answer; a negative one never ends.
+	// Delay is the time before the answer; with a negative one it never comes.
 	Delay time.Duration
-	// DisplayAfter is how long the chatflow lets its visitor read before the chat
-	// is shown, in whole seconds.
+	// DisplayAfter is how long the chatflow lets its visitor read before it
+	// shows the chat, in whole seconds.
 	DisplayAfter time.Duration
-	// FrameDelay passes before the chat's iframe gets its document.
+	// FrameDelay is the time before the chat's iframe gets its document.
 	FrameDelay time.Duration
 }
 
-// WidgetMessage is a word of the page to the chat in an iframe about its
-// visitor, as that iframe got it.
+// WidgetMessage is what a page told the chat in an iframe about its visitor, as
+// the iframe received it.
 type WidgetMessage struct {
 	Time time.Time // on the emulator's clock
-	// MessagesUtk names the iframe; the WidgetLoad with the same one tells whom
-	// it was opened for.
+	// MessagesUtk identifies the iframe; the WidgetLoad with the same one says
+	// which visitor it was opened for.
 	MessagesUtk string
 	// Type is "visitor-identification-attributes" for the e-mail and token that
-	// the page gave, "widget-data" for the backend's answer to a load and
-	// "refresh-widget-data" for that to a refresh.
+	// the page gave, "widget-data" for the backend's answer to a load, and
+	// "refresh-widget-data" for its answer to a refresh.
 	Type string
-	// Contact is the e-mail of the visitor that the message is about, empty for
-	// an anonymous one.
+	// Contact is the e-mail of the visitor that the message is about, or empty
+	// if that is an anonymous one.
 	Contact string
 }
 
@@ -73,26 +73,27 @@ func (s *Server) WidgetLoads() []WidgetLoad {
 }
 
 // WidgetMessages returns what pages told the chats in their iframes, oldest
-// first. An iframe that was told of two visitors showed one the other's chat.
+// first. If an iframe was told about two visitors, it showed one of them the
+// other's chat.
 func (s *Server) WidgetMessages() []WidgetMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.widgetMessages)
 }
 
-// SetWidget makes answer decide what the widget's backend does, question by
-// question: by page, by visitor, or for the first one only. It may be called
+// SetWidget makes answer decide what the widget's backend does with each
+// question: by page, by visitor, or only for the first one. answer may be called
 // concurrently. What it leaves at zero is decided by the page's query (see the
-// package's documentation), then by [Server.SetWidgetStatus] and
-// [Server.SetWidgetDelay]. A nil function decides nothing.
+// package documentation), then by [Server.SetWidgetStatus] and
+// [Server.SetWidgetDelay]. With a nil answer only those decide.
 func (s *Server) SetWidget(answer func(WidgetLoad) WidgetAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.widget = answer
 }
 
-// SetWidgetStatus makes the widget's backend answer with status, see
-// [WidgetAnswer]; 0 means its normal answers.
+// SetWidgetStatus sets the status with which the widget's backend answers (see
+// [WidgetAnswer]); 0 means its normal answers.
 func (s *Server) SetWidgetStatus(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,10 +107,10 @@ func (s *Server) SetWidgetDelay(d time.Duration) {
 	s.widgetUsual.Delay = d
 }
 
-// SetWidgetRelease chooses the release of HubSpot's widget that is imitated on
-// pages that load from now on: "2024-12", "2025-06" or "2026-05", which a new
-// server has. In the older two the stub's status has no pending, and refresh
-// knows no setIdentification.
+// SetWidgetRelease chooses which release of HubSpot's widget is imitated on pages
+// that load from now on: "2024-12", "2025-06" or "2026-05", the default. In the
+// older two the stub's status has no pending, and refresh does not know
+// setIdentification.
 func (s *Server) SetWidgetRelease(release string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

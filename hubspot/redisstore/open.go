@@ -14,8 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Open is a Store in the Redis at a URL, with a client of its own that has the
-// options explained in the package documentation. The forms are go-redis's:
+// Open returns a Store in the Redis at a URL. Its client has the options
+// explained in the package documentation. The forms of the URL are go-redis's:
 //
 //	redis://user:password@host:6379/0          a server, and the number of a database
 //	unix:///run/redis/redis.sock?db=0          a server's socket
@@ -23,15 +23,15 @@ import (
 //	redis+cluster://host                       a cluster, by one address
 //	redis://host1?addr=host2&master_name=name  the server that sentinels call name
 //
-// Ports are 6379, of sentinels 26379; what else is not needed may be left out.
-// With rediss:// and rediss+cluster:// connections use TLS: every node's
-// certificate has to be for the URL's host, unless skip_verify=true accepts any.
-// The user and password before the @ are the sentinels' where there are sentinels;
-// the parameters username and password are then the server's. All of these have to
-// be percent-encoded. White space around the URL does not count.
+// The default port is 6379, or 26379 for sentinels. Optional parts may be left
+// out. With rediss:// and rediss+cluster:// connections use TLS: every node's
+// certificate has to be valid for the URL's host, unless skip_verify=true accepts
+// any. With sentinels, the user and password before the @ are the sentinels', and
+// the parameters username and password are the server's. All of these have to be
+// percent-encoded. Surrounding white space is ignored.
 //
-// Open reaches no server: one that is down is no reason not to start. Its error
-// joins all problems; it names parts of the URL and quotes none of them.
+// Open does not connect: a server that is down is no reason not to start. Its
+// error joins all problems; it names parts of the URL but never quotes them.
 func Open(rawURL string) (*Store, error) {
 	options, err := parse(strings.TrimSpace(rawURL))
 	if err != nil {

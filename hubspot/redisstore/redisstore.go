@@ -1,33 +1,34 @@
 // Package redisstore lets the replicas of an application share their visitors'
-// tokens through Redis or Valkey: a visitor whom one replica has identified costs
-// HubSpot no further call on the others, nor after a deploy.
+// tokens through Redis or Valkey: once one replica has identified a visitor, the
+// others need no further call to HubSpot for them, and neither does a deploy.
 //
 //	store, err := redisstore.Open("redis://redis:6379")
 //	…
 //	chat, err := middleware.FromEnv(identify, middleware.WithStore(store))
 //
-// with HUBSPOT_STORE_SECRET in the environment, the same on every replica: 32 or
-// more random characters. [Open] has forms for a single server, for one behind
-// sentinels, and for a cluster.
+// HUBSPOT_STORE_SECRET has to be in the environment, the same on every replica: 32
+// or more random characters. [Open] has URL forms for a single server, for one
+// behind sentinels, and for a cluster.
 //
 // Redis may be slow, dead, full or emptied at any time: visitors notice nothing,
-// HubSpot is asked instead. It sees no e-mail address and no token: keys are
-// HMACs, records are encrypted and bound to their key (see [hubspot.Store]).
+// and HubSpot is asked instead. It sees no e-mail address and no token: keys are
+// HMACs, and records are encrypted and bound to their key (see [hubspot.Store]).
 //
 // # A failover
 //
-// Until another server has taken the place of one that is lost, and for up to five
-// seconds after, replicas do not share: each goes on with the tokens in its memory
-// and asks HubSpot for those of newcomers. So it costs no visitor anything, and
-// HubSpot one call for each replica that a newcomer meets in that time. Records
-// that the lost server had not passed on cost a call as well. With Redis's own
-// settings the time is 30 s with sentinels (down-after-milliseconds) and 15 s in a
-// cluster (cluster-node-timeout), and one to three for the election.
+// When a server is lost, replicas do not share tokens until another server has
+// taken its place, and for up to five seconds after. Meanwhile each replica goes
+// on with the tokens in its memory and asks HubSpot for those of new visitors. So
+// visitors notice nothing, and HubSpot gets one call for each replica that a new
+// visitor meets in that time, and one for each record that the lost server had not
+// yet replicated. With Redis's defaults a failover takes 30 s with sentinels
+// (down-after-milliseconds) or 15 s in a cluster (cluster-node-timeout), and one
+// to three seconds for the election.
 //
 // # The client's options
 //
-// Open's client has the options below. One that is made for [New] should have them
-// too, and be the store's own:
+// Open's client has the options below. A client made for [New] should have them
+// too, and should be used for nothing else:
 //
 //	rdb := redis.NewUniversalClient(&redis.UniversalOptions{
 //		Addrs:                 []string{"redis:6379"},
@@ -38,46 +39,47 @@
 //		ReadTimeout:           500 * time.Millisecond,
 //	})
 //
-// Those of an application's other clients are made for commands that have to
-// succeed sooner or later; this store's answers are of use within 100 ms (a write's
-// within 250 ms) or not at all. go-redis's defaults do no harm to pages, which never
-// wait longer than that; but what a page leaves behind goes on:
+// An application's other clients are made for commands that have to succeed sooner
+// or later; this store's answers are useful within 100 ms (those to writes within
+// 250 ms) or not at all. go-redis's defaults do not delay pages, which never wait
+// longer than that, but what a page leaves behind goes on:
 //
-//   - ContextTimeoutEnabled: true lets the context's deadline end reads and
-//     writes too. Otherwise go-redis looks at it only while it waits for a
+//   - ContextTimeoutEnabled: true makes the context's deadline end reads and
+//     writes too. Otherwise go-redis checks it only while waiting for a
 //     connection, and a Redis that does not answer holds a goroutine and a
 //     connection for ReadTimeout (5 s), and again for each retry.
 //   - MaxRetries: -1 turns retries off (0 means the default, 3). A miss is cheap,
 //     and a Redis in trouble gets one attempt instead of four. A cluster's
-//     redirects are no retries: they are MaxRedirects, whose default 3 should
-//     stay.
-//   - DialTimeout (5 s) and DialerRetries (5) bound the making of a connection,
-//     which no context ends: go-redis does it on a goroutine of its own, up to
-//     25 s against an address that drops packets, with one of PoolSize places
-//     taken for so long. A connection that is too late for the call that wanted
-//     it serves the next one, so half a second leaves room for TLS and for
-//     asking a sentinel.
-//   - ReadTimeout (5 s; WriteTimeout follows it) bounds what go-redis asks without
+//     redirects are not retries: they are limited by MaxRedirects, which should
+//     keep its default of 3.
+//   - DialTimeout (5 s) and DialerRetries (5) limit the making of a connection,
+//     which no context ends: go-redis does it on a goroutine of its own, for up to
+//     25 s if an address drops packets, and occupies one of PoolSize places
+//     meanwhile. A connection that is too late for the call that wanted it serves
+//     the next one, so half a second leaves room for TLS and for asking a
+//     sentinel.
+//   - ReadTimeout (5 s; WriteTimeout follows it) limits what go-redis asks without
 //     a context of ours: a cluster's topology, for instance.
 //
-// Leave ReadOnly, RouteByLatency and RouteRandomly off: a copy that lags behind
+// Leave ReadOnly, RouteByLatency and RouteRandomly off: a replica that lags behind
 // lacks the newest tokens, and still has those that were invalidated. By itself
-// go-redis looks once a minute which servers a cluster has; the store makes it look
-// when a command fails, or a failover would last as long.
+// go-redis asks for a cluster's topology once a minute; the store makes it ask
+// whenever a command fails, since otherwise a failover would last that long.
 //
-// go-redis writes a line to standard error for each connection that it does not get;
-// its redis.SetLogger takes them, and hubspot.Tokens logs the same once a minute.
+// go-redis writes a line to standard error for each connection that it does not
+// get. Its redis.SetLogger redirects them; hubspot.Tokens logs the same failures
+// once a minute.
 //
 // # The server
 //
-// The commands used are GET, SET and DEL, each on one key that begins with
-// hubspot-visitor:token:. So the rights that an ACL has to give are
+// The store uses the commands GET, SET and DEL, each on one key that begins with
+// hubspot-visitor:token:. So it needs these rights from an ACL:
 //
 //	~hubspot-visitor:token:* +get +set +del
 //
-// and +cluster|slots in a cluster, +select with another database than 0.
-// Records expire before their tokens do, in less than twelve hours. They need no
-// persistence, and may be evicted.
+// It also needs +cluster|slots in a cluster, and +select for a database other than
+// 0. Records expire before their tokens do, in less than twelve hours. They need
+// no persistence, and may be evicted.
 package redisstore
 
 import (
@@ -93,24 +95,25 @@ import (
 
 var errNoClient = errors.New("redisstore: there is no client")
 
-// Store is a [hubspot.Store] in Redis. It may be used concurrently. The zero value
-// has no client, and every call fails, which leaves each replica with its own
+// Store is a [hubspot.Store] in Redis. It is safe for concurrent use. The zero
+// value has no client: every call fails, which leaves each replica with its own
 // memory.
 type Store struct{ client redis.UniversalClient }
 
-// New is a Store in the Redis that client talks to: a single server
+// New returns a Store in the Redis that client talks to: a single server
 // ([redis.NewClient]), one behind sentinels ([redis.NewFailoverClient]) or a
 // cluster ([redis.NewClusterClient]); [redis.NewUniversalClient] makes any of
-// them. It is for clients that [Open] cannot make, such as those with certificates
-// or rotating passwords; the package documentation tells which options such a
-// client should have. It stays the application's, to close as well.
+// them. New is for clients that [Open] cannot make, such as those with
+// certificates or rotating passwords; the package documentation says which
+// options such a client should have. The application still owns the client, and
+// has to close it.
 //
-// The Store may be used concurrently. Its errors are the client's, wrapped; a nil
-// client makes every call fail, which leaves each replica with its own memory.
+// The Store is safe for concurrent use. Its errors wrap the client's. With a nil
+// client every call fails, which leaves each replica with its own memory.
 func New(client redis.UniversalClient) hubspot.Store { return &Store{client} }
 
-// Close ends the connections that [Open] led to. Calls fail from then on, which is
-// no harm to pages that are still being served.
+// Close closes the Store's client. Later calls fail, which does no harm to pages
+// that are still being served.
 func (s *Store) Close() error {
 	if !s.open() {
 		return errNoClient
@@ -130,8 +133,8 @@ func (s *Store) failed(ctx context.Context, command string, err error) error {
 	return fmt.Errorf("redisstore: %s: %w", command, err)
 }
 
-// Get is the value of key; ok is false when there is none. Its error is the
-// client's, wrapped.
+// Get returns the value of key; ok is false if there is none. Its error wraps the
+// client's.
 func (s *Store) Get(ctx context.Context, key string) (value []byte, ok bool, err error) {
 	if !s.open() {
 		return nil, false, errNoClient
@@ -146,8 +149,8 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, ok bool, err
 	return value, true, nil
 }
 
-// Set keeps value under key for ttl, which has to be positive. Its error is the
-// client's, wrapped.
+// Set stores value under key for ttl, which has to be positive. Its error wraps
+// the client's.
 func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	if !s.open() {
 		return errNoClient
@@ -162,8 +165,8 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 	return nil
 }
 
-// Delete forgets key; it is no error if there is none. Its error is the client's,
-// wrapped.
+// Delete removes key. It is not an error if there is none. Its error wraps the
+// client's.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	if !s.open() {
 		return errNoClient
