@@ -1,5 +1,5 @@
-// Command basic is the least that an application needs. See examples/demo for
-// sessions, log-out and a strict Content-Security-Policy.
+// Command basic is the minimum that an application needs. See examples/demo for
+// sessions, sign-out and a strict Content-Security-Policy.
 package main
 
 import (
@@ -48,10 +48,10 @@ func home(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// authenticate is the place of YOUR authentication: it finds the user of the
-// session and puts them into the request's context. Everybody is Ada here, to
-// keep the example short. Never take the e-mail address from a query, a header
-// or a form: whoever can choose it can read its owner's chats.
+// authenticate stands for YOUR authentication: it finds the session's user and
+// puts them into the request's context. Here everybody is Ada, to keep the example
+// short. Never take the e-mail address from a query, a header or a form: whoever
+// can choose it can read its owner's chats.
 func authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ada := hubspot.Visitor{

@@ -9,8 +9,8 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
 )
 
-// newChat connects the shop with HubSpot: with the one emulated at that origin,
-// or, if it is empty, with the account that the environment names.
+// newChat connects the shop with HubSpot: with the one emulated at the given
+// origin or, if that is empty, with the account that the environment names.
 func newChat(emulator string, identify func(*http.Request) (hubspot.Visitor, bool), options ...middleware.Option) (*middleware.Middleware, error) {
 	if emulator == "" {
 		return middleware.FromEnv(identify, options...) // all that an application needs
@@ -20,7 +20,7 @@ func newChat(emulator string, identify func(*http.Request) (hubspot.Visitor, boo
 		PortalID:    hubspottest.PortalID,
 		APIURL:      emulator,
 		LoaderURL:   emulator,
-		// Where all runs on one busy machine, a page may wait longer.
+		// Everything may run on one busy machine: let pages wait longer.
 		RenderBudget: 2 * time.Second,
 	}
 	client, err := hubspot.NewClient(cfg)

@@ -7,8 +7,8 @@
 // arrive; no account is needed, and the other HUBSPOT_* variables have no effect.
 //
 // With HUBSPOT_ACCESS_TOKEN and HUBSPOT_PORTAL_ID set, the shop talks to the real
-// HubSpot instead, as all HUBSPOT_* variables say. The access token of an emulated
-// one, which the demo prints for other applications, does not count.
+// HubSpot instead, and all HUBSPOT_* variables apply. The emulator's access token,
+// which the demo prints for other applications, does not count as set.
 package main
 
 import (

@@ -39,7 +39,7 @@ func parsePages() (pages, error) {
 	return all, nil
 }
 
-// onClick is the chat of the workshop's page. What it needs of the policy has to
+// onClick is the chat of the workshop's page. What it needs in the policy has to
 // be the same for everybody, too: a file instead of a nonce.
 var onClick = []snippet.Option{
 	snippet.WithLoad(snippet.LoadClick),
@@ -77,7 +77,7 @@ func (s *shop) showPublic(w http.ResponseWriter, r *http.Request, page string) {
 	s.write(w, r, http.StatusOK, page, view{Request: r, Public: true, Inbox: s.inbox})
 }
 
-// write writes a page, when it is complete: a failure leaves no half of one.
+// write sends a page once it is complete, so that a failure leaves no half page.
 func (s *shop) write(w http.ResponseWriter, r *http.Request, status int, page string, v view) {
 	var body bytes.Buffer
 	if err := s.pages[page].ExecuteTemplate(&body, "layout", v); err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
-// policy is a Content-Security-Policy, but for what allows the page's own scripts.
+// policy is a Content-Security-Policy, except for what allows the page's own
+// scripts.
 type policy struct{ scripts, rest string }
 
 // contentPolicy allows the shop's own style sheet and pictures, and what the
@@ -32,14 +33,15 @@ func contentPolicy(region, emulator string) policy {
 	return policy{strings.Join(sources["script-src"], " "), strings.Join(parts, "; ")}
 }
 
-// with is the policy of a page whose own scripts are from source.
+// with returns the policy of a page whose own scripts come from source.
 func (p policy) with(source string) string {
 	return p.rest + "; script-src " + source + " " + p.scripts
 }
 
 type nonceKey struct{}
 
-// nonceFrom is the nonce of the response to the request whose context is ctx.
+// nonceFrom returns the nonce of the response to the request whose context is
+// ctx.
 func nonceFrom(ctx context.Context) string {
 	nonce, _ := ctx.Value(nonceKey{}).(string)
 	return nonce

@@ -26,8 +26,8 @@ type shop struct {
 	inbox    string // of the emulated HubSpot, or empty
 }
 
-// newShop is the whole shop. emulator is the origin of the emulated HubSpot,
-// empty for the real one.
+// newShop returns the whole shop. emulator is the origin of the emulated HubSpot,
+// or empty for the real one.
 func newShop(emulator string) (http.Handler, error) {
 	s := &shop{sessions: scs.New()}
 	s.sessions.Lifetime = 12 * time.Hour

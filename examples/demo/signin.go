@@ -9,7 +9,7 @@ import (
 // sessionEmail is where the session keeps who is signed in.
 const sessionEmail = "email"
 
-// signedIn is the person whom the session belongs to.
+// signedIn returns the person whom the session belongs to.
 func (s *shop) signedIn(r *http.Request) (person, bool) {
 	return personByEmail(s.sessions.GetString(r.Context(), sessionEmail))
 }
@@ -35,8 +35,8 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "login", loginForm{People: people})
 }
 
-// signIn believes whoever comes, because this is a demo. A real application asks
-// for a password, a passkey or an identity provider here.
+// signIn believes everybody, because this is a demo. A real application asks for
+// a password, a passkey or an identity provider here.
 func (s *shop) signIn(w http.ResponseWriter, r *http.Request) {
 	p, ok := personByEmail(r.PostFormValue("email"))
 	if !ok {
@@ -49,7 +49,7 @@ func (s *shop) signIn(w http.ResponseWriter, r *http.Request) {
 	if before, ok := s.signedIn(r); ok && before.Email != p.Email {
 		s.chat.SignedOut(w, r) // a change of person is a sign-out, too
 	}
-	// A new session token: one that somebody planted before is worth nothing now.
+	// A new session token: one that somebody planted before is worthless now.
 	if err := s.sessions.RenewToken(r.Context()); err != nil {
 		s.fail(w, r, err)
 		return

@@ -1,4 +1,4 @@
-// Command chi has its sessions from scs.
+// Command chi keeps its sessions with scs.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command csp has pages under a strict Content-Security-Policy: nothing that the
-// policy does not name, and no inline script without the response's nonce.
+// Command csp serves pages under a strict Content-Security-Policy: nothing that
+// the policy does not name, and no inline script without the response's nonce.
 package main
 
 import (
@@ -56,8 +56,8 @@ func newApp() (http.Handler, error) {
 	return headers.Handler(s.sessions.LoadAndSave(s.chat.Handler(mux))), nil // headers, authentication, chat, pages
 }
 
-// policy is what the pages may do: what HubSpot's chat needs, and what they need
-// themselves. secure writes each response's nonce for $NONCE.
+// policy allows what HubSpot's chat and the pages themselves need. secure
+// replaces $NONCE by each response's nonce.
 func policy(region string) string {
 	sources := snippet.CSP(region)
 	for directive, own := range map[string][]string{

@@ -52,8 +52,8 @@ func newApp() (*echo.Echo, error) {
 	return app, nil
 }
 
-// authenticate finds the user of the session. The chat sees the request's
-// context, and nothing of c.Set.
+// authenticate finds the session's user. The chat sees the request's context, but
+// nothing set by c.Set.
 func authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
 		session, _ := store.Get(c.Request(), "session") // a new one if the cookie is none of ours

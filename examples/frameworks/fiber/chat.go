@@ -11,9 +11,10 @@ import (
 )
 
 // chatHandler is chat.Handler as a fiber middleware: copy this file. Fiber's own
-// adaptors do not do, since the chat has to see the response's headers before
-// they leave, and those of c.Set are not in an adaptor's http.ResponseWriter. Use
-// it after the authentication, on the app and not on a group.
+// adaptors do not work here, since the chat has to see the response's headers
+// before they leave, and those set by c.Set are not in an adaptor's
+// http.ResponseWriter. Use it after the authentication, on the app and not on a
+// group.
 func chatHandler(chat *middleware.Middleware) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		r, err := adaptor.ConvertRequest(c, true)
@@ -24,7 +25,7 @@ func chatHandler(chat *middleware.Middleware) fiber.Handler {
 		out.read()
 		pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c.SetContext(r.Context())
-			// Fiber's error page belongs inside of the chat, too.
+			// Fiber's error page belongs inside the chat, too.
 			if err := c.Next(); err != nil && c.App().ErrorHandler(c, err) != nil {
 				c.Status(http.StatusInternalServerError)
 			}
@@ -36,7 +37,7 @@ func chatHandler(chat *middleware.Middleware) fiber.Handler {
 	}
 }
 
-// send is where the response leaves as far as the chat is concerned. A stream
+// send is where the response leaves, as far as the chat is concerned. A stream
 // begins later, when all handlers have returned.
 func send(w http.ResponseWriter, c fiber.Ctx) {
 	w.WriteHeader(c.Response().StatusCode())
@@ -45,7 +46,7 @@ func send(w http.ResponseWriter, c fiber.Ctx) {
 	}
 }
 
-// response is fiber's response as net/http has it.
+// response presents fiber's response to net/http.
 type response struct {
 	c      fiber.Ctx
 	header http.Header

@@ -1,4 +1,4 @@
-// Command fiber is an application of fiber v3, with fiber's own sessions.
+// Command fiber is an application of fiber v3 with fiber's own sessions.
 package main
 
 import (
@@ -41,8 +41,8 @@ func newApp() (*fiber.App, error) {
 	return app, nil
 }
 
-// authenticate finds the user of the session. The chat sees c.Context, and
-// nothing of c.Locals.
+// authenticate finds the session's user. The chat sees c.Context, but nothing set
+// by c.Locals.
 func authenticate(c fiber.Ctx) error {
 	email, _ := session.FromContext(c).Get("user").(string)
 	if user, ok := accounts.Find(email); ok {

@@ -10,7 +10,7 @@ import (
 
 // chatHandler is chat.Handler as a gin middleware: copy this file. Use it after
 // the authentication, on the engine and not on a group, so that it answers the
-// token path and covers the pages that say 404.
+// token path and covers 404 pages.
 func chatHandler(chat *middleware.Middleware) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		ginWriter, inside := c.Writer, false
@@ -27,15 +27,15 @@ func chatHandler(chat *middleware.Middleware) gin.HandlerFunc {
 	}
 }
 
-// chatWriter lets what leaves the application go through the chat's writer, which
-// settles the caching headers then. gin's own keeps the books.
+// chatWriter sends everything through the chat's writer, which then settles the
+// caching headers. gin's own writer keeps track of status and size.
 type chatWriter struct {
 	gin.ResponseWriter
 	chat http.ResponseWriter
 }
 
-// leave is called before anything is sent: gin's WriteHeader only notes a status,
-// long before the headers are complete.
+// leave is called before anything is sent: gin's WriteHeader only records a
+// status, long before the headers are complete.
 func (w *chatWriter) leave() {
 	if !w.Written() {
 		w.chat.WriteHeader(w.Status())

@@ -1,4 +1,4 @@
-// Command gin has its sessions from gin-contrib/sessions.
+// Command gin keeps its sessions with gin-contrib/sessions.
 package main
 
 import (
@@ -44,8 +44,8 @@ func newApp() (*gin.Engine, error) {
 	return app, nil
 }
 
-// authenticate finds the user of the session. The chat sees the request's
-// context, and nothing of c.Set.
+// authenticate finds the session's user. The chat sees the request's context, but
+// nothing set by c.Set.
 func authenticate(c *gin.Context) {
 	email, _ := sessions.Default(c).Get("user").(string)
 	if user, ok := accounts.Find(email); ok {

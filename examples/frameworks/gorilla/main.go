@@ -1,5 +1,4 @@
-// Command gorilla has gorilla/mux for its pages and gorilla/sessions for its
-// visitors.
+// Command gorilla uses gorilla/mux, and gorilla/sessions for its visitors.
 package main
 
 import (
@@ -48,8 +47,8 @@ func newApp() (http.Handler, error) {
 	return s.chat.Handler(r), nil // around the router: r.Use covers only what a route matches
 }
 
-// visitor tells the chat who is signed in: there is no authentication outside of
-// the chat, so that it asks the session itself.
+// visitor tells the chat who is signed in. No authentication runs outside the
+// chat here, so it asks the session itself.
 func (s *site) visitor(r *http.Request) (hubspot.Visitor, bool) {
 	user, ok := s.user(r)
 	return hubspot.Visitor{Email: user.Email, FirstName: user.Name, EmailVerified: user.Verified}, ok

@@ -61,8 +61,8 @@ func visitor(user accounts.User) hubspot.Visitor {
 	return hubspot.Visitor{Email: user.Email, FirstName: user.Name, EmailVerified: user.Verified}
 }
 
-// The chat is in the body, as everywhere; htmx needs the tags of head and body to
-// find that. (With htmx 2 it is hx-boost="true".)
+// The chat is in the body, as usual. htmx needs the head and body tags to find
+// the body. (With htmx 2, write hx-boost="true".)
 var pages = template.Must(template.New("page").Parse(`<!doctype html>
 <head><title>{{.Title}}</title><script src="/htmx.js" defer></script></head>
 <body>
@@ -90,8 +90,8 @@ func (s *site) show(w http.ResponseWriter, r *http.Request, name string, data ma
 	}
 }
 
-// signIn answers with a fragment that has no chat: SignedIn sets the marker cookie,
-// and by that the chat on the page notices.
+// signIn answers with a fragment that has no chat: SignedIn sets the marker
+// cookie, by which the chat on the page notices.
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	if user, ok := accounts.SignIn(r.PostFormValue("email")); ok {
 		_ = s.sessions.RenewToken(r.Context())
@@ -107,7 +107,7 @@ func (s *site) signOut(w http.ResponseWriter, r *http.Request) {
 	s.account(w, r)
 }
 
-// account is the box; the whole page for browsers in which htmx does not run.
+// account writes the box, or sends browsers without htmx to the whole page.
 func (s *site) account(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("HX-Request") == "" {
 		http.Redirect(w, r, "/", http.StatusSeeOther)

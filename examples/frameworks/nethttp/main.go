@@ -1,4 +1,5 @@
-// Command nethttp has pages in a layout of html/template, on net/http's own mux.
+// Command nethttp renders pages in a layout of html/template, on net/http's own
+// mux.
 package main
 
 import (

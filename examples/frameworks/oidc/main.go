@@ -1,5 +1,5 @@
-// Command oidc signs its visitors in by OpenID Connect: an identity provider says
-// who they are, and whether they own their address.
+// Command oidc signs its visitors in with OpenID Connect: an identity provider
+// says who they are, and whether they own their address.
 //
 //	OIDC_ISSUER=https://accounts.google.com OIDC_CLIENT_ID=… OIDC_CLIENT_SECRET=… go run ./oidc
 package main
@@ -87,10 +87,10 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// signIn sends the browser to the provider. The session keeps what the answer has
-// to fit to: it belongs to this browser (state), to this question (nonce), and is
-// of no use to whoever else gets hold of the code (PKCE). The address is a hint for
-// the provider's form, and nothing that is believed.
+// signIn sends the browser to the provider. The session keeps what the answer is
+// checked against: it has to be for this browser (state) and this question
+// (nonce), and nobody else who gets hold of the code can use it (PKCE). The
+// address only fills in the provider's form, and is not trusted.
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	state, nonce, verifier := rand.Text(), rand.Text(), oauth2.GenerateVerifier()
 	s.sessions.Put(r.Context(), "state", state)
@@ -100,7 +100,7 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 		oauth2.SetAuthURLParam("login_hint", r.PostFormValue("email"))), http.StatusSeeOther)
 }
 
-// signedIn is where the provider sends the browser back to.
+// signedIn is the handler to which the provider sends the browser back.
 func (s *site) signedIn(w http.ResponseWriter, r *http.Request) {
 	visitor, err := s.ask(r)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *site) signedIn(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// ask asks the provider who it is that came back.
+// ask asks the provider who has come back.
 func (s *site) ask(r *http.Request) (visitor hubspot.Visitor, err error) {
 	state := s.sessions.PopString(r.Context(), "state") // each for one answer only
 	nonce := s.sessions.PopString(r.Context(), "nonce")
@@ -144,9 +144,10 @@ func (s *site) ask(r *http.Request) (visitor hubspot.Visitor, err error) {
 	if err := idToken.Claims(&claims); err != nil {
 		return visitor, err
 	}
-	// The provider's word is as good as the provider. Never take it from one where
-	// customers administer their own users' addresses, such as Entra ID for all
-	// tenants: who writes a stranger's address there would read the stranger's chats.
+	// The claim is as trustworthy as the provider. Never rely on it where
+	// customers administer their own users' addresses, such as with Entra ID
+	// for all tenants: whoever enters a stranger's address there would read the
+	// stranger's chats.
 	verified := claims.EmailVerified == true || claims.EmailVerified == "true"
 	return hubspot.Visitor{Email: claims.Email, FirstName: claims.GivenName, EmailVerified: verified}, nil
 }

@@ -1,6 +1,6 @@
-// Command ondemand has public pages that nginx keeps for everybody (nginx.conf), with
-// a launcher in place of the chat: who clicks on it is identified by the page's
-// script, which asks the token endpoint.
+// Command ondemand has public pages that nginx keeps for everybody (nginx.conf),
+// with a launcher in place of the chat. When a visitor clicks on it, the page's
+// script asks the token endpoint who they are.
 package main
 
 import (
@@ -78,7 +78,7 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) {
 	show(w, home, map[string]any{"Chat": snippet.HTML(r.Context(), chatOptions...)})
 }
 
-// account says who is signed in, and is nobody else's.
+// account says who is signed in, and is for nobody else.
 func (s *site) account(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "private, no-store")
 	user := s.sessions.GetString(r.Context(), "user")
@@ -95,7 +95,8 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	if user, ok := accounts.SignIn(r.PostFormValue("email")); ok {
 		_ = s.sessions.RenewToken(r.Context())
 		s.sessions.Put(r.Context(), "user", user.Email)
-		// A public page follows, which cannot tell the browser whose it is now: this does.
+		// SignedIn tells the browser who it belongs to now: the page that
+		// follows is public and cannot.
 		s.chat.SignedIn(w, r, hubspot.Visitor{Email: user.Email, FirstName: user.Name, EmailVerified: user.Verified})
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)

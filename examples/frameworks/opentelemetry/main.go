@@ -1,5 +1,5 @@
-// Command opentelemetry traces its pages and its calls to HubSpot, and measures what
-// the chat does, see telemetry.go. It prints both.
+// Command opentelemetry traces its pages and its calls to HubSpot, and measures
+// what the chat does (see telemetry.go). It prints both.
 package main
 
 import (

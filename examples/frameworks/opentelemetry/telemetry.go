@@ -13,10 +13,10 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 )
 
-// newHTTPClient makes calls that are traced, and measured as
-// http.client.request.duration. The spans have the call's address and status, and
-// nothing of what is said: neither headers nor bodies. They are traces of their own,
-// since a call is for everybody who waits for it, and goes on when they have left.
+// newHTTPClient returns a client whose calls are traced, and measured as
+// http.client.request.duration. The spans have the call's address and status, but
+// no headers and no bodies. Each is a trace of its own, since a call serves
+// everybody who waits for it, and goes on after they have left.
 func newHTTPClient(tracers trace.TracerProvider, meters metric.MeterProvider) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 16 // calls come in bursts to this one host
@@ -24,7 +24,7 @@ func newHTTPClient(tracers trace.TracerProvider, meters metric.MeterProvider) *h
 		otelhttp.WithTracerProvider(tracers), otelhttp.WithMeterProvider(meters))}
 }
 
-// measure makes the counters of tokens metrics, which are read when they are
+// measure exports the counters of tokens as metrics, which are read when they are
 // collected.
 func measure(meters metric.MeterProvider, tokens *hubspot.Tokens) error {
 	meter := meters.Meter("github.com/seed84b9cbbc/hubspot-visitor")

@@ -1,5 +1,5 @@
-// Command portals serves several shops, each under a host name of its own and with
-// a HubSpot account of its own:
+// Command portals serves several shops, each with its own host name and HubSpot
+// account:
 //
 //	HUBSPOT_PORTAL_ID_COM=… HUBSPOT_ACCESS_TOKEN_COM=pat-na1-… \
 //	HUBSPOT_PORTAL_ID_EU=… HUBSPOT_ACCESS_TOKEN_EU=pat-eu1-… go run ./portals
@@ -67,8 +67,8 @@ func newApp(shops map[string]hubspot.Config) (http.Handler, error) {
 	return s.sessions.LoadAndSave(s.chatHandler(mux)), nil // authentication, chat, pages
 }
 
-// newChat is a chat with one account: everything in it is that account's, its
-// tokens and the cookie that marks its visitors, too.
+// newChat returns a chat for one account: everything in it is that account's,
+// including its tokens and the cookie that marks its visitors.
 func newChat(cfg hubspot.Config, identify func(*http.Request) (hubspot.Visitor, bool)) (*middleware.Middleware, error) {
 	client, err := hubspot.NewClient(cfg)
 	if err != nil {
@@ -81,9 +81,9 @@ func newChat(cfg hubspot.Config, identify func(*http.Request) (hubspot.Visitor, 
 	return middleware.New(tokens, identify, middleware.WithConfig(cfg))
 }
 
-// chatHandler gives each host its chat. Whoever sends another Host than the one of
-// the address bar finds another shop's chat, and in it nobody but themselves: who
-// they are is the session's word.
+// chatHandler gives each host its chat. A client that sends another shop's Host
+// gets that shop's chat, but is still nobody but themselves in it, since the
+// session says who they are.
 func (s *site) chatHandler(pages http.Handler) http.Handler {
 	handlers := map[string]http.Handler{}
 	for host, chat := range s.chats {
@@ -99,7 +99,7 @@ func (s *site) chatHandler(pages http.Handler) http.Handler {
 	})
 }
 
-// host is the name that the browser asked for, without the port; a proxy has to
+// host is the name that the browser asked for, without the port. A proxy has to
 // pass it on.
 func host(r *http.Request) string {
 	return strings.ToLower((&url.URL{Host: r.Host}).Hostname())

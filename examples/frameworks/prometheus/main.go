@@ -1,4 +1,4 @@
-// Command prometheus counts what the chat does for Prometheus, see metrics.go;
+// Command prometheus exports what the chat does to Prometheus (see metrics.go);
 // dashboard.json shows it in Grafana.
 package main
 

@@ -1,5 +1,6 @@
-// Command react has a single page application: one page for all paths, React in it,
-// and an API that signs in and out. The page tells the chat by hubspotVisitor.
+// Command react is a single page application: one page for all paths, with React
+// in it, and an API that signs in and out. The page tells the chat through
+// hubspotVisitor.
 //
 //	npm ci && go run ./react
 package main
@@ -60,7 +61,7 @@ func newApp() (http.Handler, error) {
 //go:embed app.jsx
 var source string
 
-// build makes of app.jsx and React the script that browsers run.
+// build makes the script that browsers run out of app.jsx and React.
 func build() ([]byte, error) {
 	if _, err := npm.File("react-dom/client.js"); err != nil {
 		return nil, err

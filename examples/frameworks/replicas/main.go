@@ -1,5 +1,5 @@
-// Command replicas is one of several that serve the same application. They share
-// their visitors' tokens through Redis, and their sessions as well:
+// Command replicas is one of several processes that serve the same application.
+// They share their visitors' tokens through Redis, and their sessions as well:
 //
 //	export REDIS_URL=redis://127.0.0.1:6379
 //	export HUBSPOT_STORE_SECRET=$(openssl rand -hex 32) # the same for all
@@ -43,7 +43,7 @@ type site struct {
 	chat     *middleware.Middleware
 }
 
-// newApp is one replica. quit ends its connections to Redis.
+// newApp returns one replica. quit closes its connections to Redis.
 func newApp(redisURL string) (app http.Handler, quit func() error, err error) {
 	store, err := redisstore.Open(redisURL)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Command templ has its pages from templ's components.
+// Command templ renders its pages with templ components.
 package main
 
 import (
@@ -56,7 +56,7 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) {
 }
 
 // stream sends the page while it is rendered: its headers leave before the chat
-// is reached.
+// is rendered.
 func (s *site) stream(w http.ResponseWriter, r *http.Request) {
 	user := s.sessions.GetString(r.Context(), "user")
 	templ.Handler(home(user), templ.WithStreaming()).ServeHTTP(w, r)

@@ -1,5 +1,5 @@
 // Command turbo has pages that Turbo swaps: links and forms bring a new body into
-// the document that is there, and an open chat stays open.
+// the existing document, and an open chat stays open.
 //
 //	npm ci && go run ./turbo
 package main
@@ -57,8 +57,8 @@ func (s *site) visitor(r *http.Request) (hubspot.Visitor, bool) {
 	return hubspot.Visitor{Email: user.Email, FirstName: user.Name, EmailVerified: user.Verified}, ok
 }
 
-// Turbo is in the head, and the chat in the body as everywhere: with each body it
-// comes again, and knows what to do. It needs no data-turbo-permanent.
+// Turbo is in the head, and the chat in the body as usual. It arrives again with
+// each body, and copes with that. It needs no data-turbo-permanent.
 var page = template.Must(template.New("").Parse(`<!doctype html>
 <head><title>{{.Title}}</title><script src="/turbo.js" defer></script></head>
 <body>

@@ -16,11 +16,11 @@ var users = map[string]User{
 	"donald@example.com": {"donald@example.com", "Donald", true},
 }
 
-// SignIn is the user of a sign-in form. It believes whoever comes: a real
+// SignIn returns the user of a sign-in form. It believes everybody: a real
 // application asks for a password, a passkey or an identity provider here.
 func SignIn(email string) (User, bool) { return Find(email) }
 
-// Find is the user whose address a session has.
+// Find returns the user whose address a session has.
 func Find(email string) (User, bool) {
 	user, ok := users[email]
 	return user, ok
