@@ -1,6 +1,6 @@
 // Package redisstore lets the replicas of an application share their visitors'
-// tokens through Redis or Valkey: once one replica has identified a visitor, the
-// others need no further call to HubSpot for them, and neither does a deploy.
+// tokens through Redis or Valkey: once one replica has a visitor's token, the
+// others need no call to HubSpot for it, and none is needed after a deploy.
 //
 //	store, err := redisstore.Open("redis://redis:6379")
 //	…
