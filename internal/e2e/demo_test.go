@@ -228,8 +228,7 @@ var demoPages = []struct {
 	{"notfound", "/nowhere", false},
 }
 
-// looks are how people look at pages, on screens and phones. With PROOF=1 each page
-// is looked at in all of them, otherwise they take turns.
+// looks are how people look at pages, on screens and phones.
 var looks = []struct {
 	scheme string
 	width  int64
@@ -239,6 +238,7 @@ var looks = []struct {
 // and phones: axe finds nothing, nothing is cut or needs to be scrolled sideways,
 // and the keyboard's focus is seen.
 func TestDemoForEverybody(t *testing.T) {
+	onlyAsProof(t, "axe goes through each page three times")
 	t.Parallel()
 	axe := vendored(t, "axe-core/axe.min.js")
 	d := startDemo(t)
@@ -248,14 +248,8 @@ func TestDemoForEverybody(t *testing.T) {
 	other.open(d.shop + "/")
 	other.say("https://example.com/" + strings.Repeat("a-very-long-address-", 8))
 
-	turn := 0
 	visit := func(tb *tab, name, address, there string) {
-		seen := looks
-		if !asProof() {
-			seen = looks[turn%len(looks):][:1]
-			turn++
-		}
-		for _, l := range seen {
+		for _, l := range looks {
 			what := fmt.Sprintf("%s-%s-%d", name, l.scheme, l.width)
 			tb.look(l.scheme, l.width)
 			tb.open(address)

@@ -183,7 +183,7 @@ func TestStoriesOnDemand(t *testing.T) {
 			p.start("/a")
 			p.click(launchButton)
 		}, asked: "-", chats: 1, ends: "-"},
-		{name: "signed out", steps: func(p play) {
+		{name: "signed out", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.start("/logout")
 			p.click(launchButton)
@@ -194,7 +194,7 @@ func TestStoriesOnDemand(t *testing.T) {
 			p.s.endSessions()
 			p.click(launchButton)
 		}, asked: "-", chats: 1, ends: "-"},
-		{name: "another person has signed in since the page came", site: []func(*site, *configure){public}, steps: func(p play) {
+		{name: "another person has signed in since the page came", proof: true, site: []func(*site, *configure){public}, steps: func(p play) {
 			p.signIn("A")
 			p.until("the launcher", launchable)
 			p.do(`fetch("/login?as=second@example.com").then(() => window.there = 1)`)
@@ -222,7 +222,7 @@ func TestStoriesOnDemand(t *testing.T) {
 			p.signIn("A")
 			p.click(`document.getElementById("own")`)
 		}, asked: "A", chats: 1, ends: "A"},
-		{name: "a page that never identifies", steps: func(p play) {
+		{name: "a page that never identifies", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.start("/help")
 			p.click(launchButton)
@@ -234,7 +234,7 @@ func TestStoriesOnDemand(t *testing.T) {
 		}, asked: "", chats: 0},
 	}, onDemand())
 	tell(t, []story{
-		{name: "Turbo, before and after the click", steps: func(p play) {
+		{name: "Turbo, before and after the click", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.to("a")
 			p.to("b")
@@ -253,7 +253,7 @@ func TestStoriesOnDemand(t *testing.T) {
 	// Where pages touch no marker, the server is asked behind the chat's back.
 	for name, site := range map[string][]func(*site, *configure){"": nil, ", public": {public}} {
 		tell(t, []story{
-			{name: "Turbo, A, out, B" + name, site: site, steps: func(p play) {
+			{name: "Turbo, A, out, B" + name, proof: name == "", site: site, steps: func(p play) {
 				p.signIn("A")
 				p.click(launchButton)
 				p.sees("A")
@@ -261,7 +261,7 @@ func TestStoriesOnDemand(t *testing.T) {
 				p.sees("-")
 				p.to("second")
 			}, asked: "A--?B", ends: "B"},
-			{name: "Turbo, A straight to B" + name, proof: name != "", site: site, steps: func(p play) {
+			{name: "Turbo, A straight to B" + name, proof: true, site: site, steps: func(p play) {
 				p.signIn("A")
 				p.click(launchButton)
 				p.sees("A")
@@ -278,7 +278,7 @@ func TestStoriesOnDemand(t *testing.T) {
 			}
 			p.do(`hubspotVisitor.load()`)
 		}, asked: "A", chats: 1, ends: "A"},
-		{name: "opened by the page's script", steps: func(p play) {
+		{name: "opened by the page's script", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.do(`hubspotVisitor.open()`)
 			p.sees("A")

@@ -219,8 +219,8 @@ if (window.HubSpotConversations) { onConversationsAPIReady(); } else { window.hs
 func TestStoriesOfPages(t *testing.T) {
 	t.Parallel()
 	tell(t, []story{
-		{name: "anonymous", steps: func(p play) { p.start("/") }, asked: "-", chats: 1, ends: "-"},
-		{name: "three pages", steps: func(p play) {
+		{name: "anonymous", proof: true, steps: func(p play) { p.start("/") }, asked: "-", chats: 1, ends: "-"},
+		{name: "three pages", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.start("/a")
@@ -246,18 +246,18 @@ func TestStoriesOfPages(t *testing.T) {
 		{name: "settings of the page's own behind the snippet", site: []func(*site, *configure){foot(`<script>window.hsConversationsSettings = { disableAttachment: true }; window.hsConversationsOnReady = [function () {}];</script>`)},
 			// without loadImmediately false HubSpot loads by itself
 			steps: func(p play) { p.signIn("A") }, asked: "-?A", ends: "A"},
-		{name: "settings of the page's own behind the snippet, which load at once", site: []func(*site, *configure){foot(`<script>window.hsConversationsSettings = { disableAttachment: true };</script>`)},
+		{name: "settings of the page's own behind the snippet, which load at once", proof: true, site: []func(*site, *configure){foot(`<script>window.hsConversationsSettings = { disableAttachment: true };</script>`)},
 			steps: func(p play) { p.signIn("A") }, asked: "-?A", ends: "A"},
 		{name: "frozen settings of the page's own", site: []func(*site, *configure){head(`<script>window.hsConversationsSettings = Object.freeze({ disableAttachment: true });</script>`)},
 			steps: func(p play) { p.signIn("A") }, asked: "A", chats: 1, ends: "A"},
 		{name: "a callback in the place of callbacks", site: []func(*site, *configure){head(`<script>window.hsConversationsOnReady = function () {};</script>`)},
 			steps: func(p play) { p.signIn("A") }, asked: "A", chats: 1, ends: "A"},
-		{name: "HubSpot's sample beside ours", site: []func(*site, *configure){foot(documented)}, steps: func(p play) { p.signIn("A") }, asked: "A", chats: 1, ends: "A"},
+		{name: "HubSpot's sample beside ours", proof: true, site: []func(*site, *configure){foot(documented)}, steps: func(p play) { p.signIn("A") }, asked: "A", chats: 1, ends: "A"},
 		{name: "the theme's own loader in the head", proof: true, site: []func(*site, *configure){ownLoader(func(s *site, tag string) { s.head = tag }, `id="hs-script-loader" async defer`)},
 			steps: func(p play) { p.signIn("A") }, asked: "A+", ends: "A"},
 		{name: "the theme's own loader without its id", site: []func(*site, *configure){ownLoader(func(s *site, tag string) { s.head = tag }, `async defer`)},
 			steps: func(p play) { p.signIn("A") }, asked: "A+", ends: "A"},
-		{name: "the page calls clear", steps: func(p play) {
+		{name: "the page calls clear", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.do(`HubSpotConversations.clear({ resetWidget: true })`)
@@ -281,7 +281,7 @@ func TestStoriesOfPages(t *testing.T) {
 			p.sees("A")
 			p.do(`HubSpotConversations.widget.remove()`)
 		}, asked: "A", ends: ""},
-		{name: "the page removes the chat, and loads it later", steps: func(p play) {
+		{name: "the page removes the chat, and loads it later", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.do(`HubSpotConversations.widget.remove()`)
@@ -289,7 +289,7 @@ func TestStoriesOfPages(t *testing.T) {
 			time.Sleep(quiet)
 			p.do(`HubSpotConversations.widget.load()`)
 		}, asked: "AA", chats: 2, ends: "A"},
-		{name: "the marker goes, and somebody looks at the page", site: []func(*site, *configure){withoutEndpoint}, steps: func(p play) {
+		{name: "the marker goes, and somebody looks at the page", proof: true, site: []func(*site, *configure){withoutEndpoint}, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.do(forgetMarker)
@@ -315,7 +315,7 @@ func TestStoriesOfPages(t *testing.T) {
 func TestStoriesOfSwitches(t *testing.T) {
 	t.Parallel()
 	tell(t, []story{
-		{name: "there and back, quickly", steps: func(p play) {
+		{name: "there and back, quickly", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.prepare("", first, "", second)
@@ -396,7 +396,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			}
 			p.untilInFrame("the draft", `document.getElementById("message").value == "not yet sent"`)
 		}, asked: "AAAAAA", chats: 1, ends: "A"},
-		{name: "A, out, B, and the session ends", steps: func(p play) {
+		{name: "A, out, B, and the session ends", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.to("logout")
@@ -434,7 +434,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.asks(1)
 			p.to("a")
 		}, asked: "AA", chats: 1, ends: "A"},
-		{name: "a visit while the iframe loads", site: []func(*site, *configure){always(hubspottest.WidgetAnswer{FrameDelay: 1500 * time.Millisecond})}, steps: func(p play) {
+		{name: "a visit while the iframe loads", proof: true, site: []func(*site, *configure){always(hubspottest.WidgetAnswer{FrameDelay: 1500 * time.Millisecond})}, steps: func(p play) {
 			p.signIn("A")
 			p.to("a")
 		}, asked: "AA", chats: 1, ends: "A"},
@@ -456,7 +456,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 		{name: "from a page answered 204 to one with a chat", proof: true, site: []func(*site, *configure){statuses(204)}, steps: toOneWithChat, asked: "AA", chats: 1, ends: "A"},
 		{name: "from a page answered 404 to one with a chat", proof: true, site: []func(*site, *configure){statuses(404)}, steps: toOneWithChat, asked: "AA", chats: 1, ends: "A"},
 		{name: "from a page answered 500 to one with a chat", site: []func(*site, *configure){statuses(500)}, steps: toOneWithChat, asked: "AA", chats: 1, ends: "A"},
-		{name: "to a page answered 204, and on", site: []func(*site, *configure){answers(func(_ int, path string) hubspottest.WidgetAnswer {
+		{name: "to a page answered 204, and on", proof: true, site: []func(*site, *configure){answers(func(_ int, path string) hubspottest.WidgetAnswer {
 			if path == "/a" {
 				return hubspottest.WidgetAnswer{Status: 204}
 			}
@@ -503,7 +503,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 			p.until("it obeys", isOpen)
 			p.to("logout")
 		}, asked: "AA+--?", ends: "-"},
-		{name: "a morphing refresh after the session ended", site: []func(*site, *configure){head(`<meta name="turbo-refresh-method" content="morph">`)}, steps: func(p play) {
+		{name: "a morphing refresh after the session ended", proof: true, site: []func(*site, *configure){head(`<meta name="turbo-refresh-method" content="morph">`)}, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.s.endSessions()
@@ -586,7 +586,7 @@ func TestStoriesOfTurbo(t *testing.T) {
 
 	// Without a script in the head HubSpot's would go with the body.
 	tell(t, []story{
-		{name: "no script in the head", steps: func(p play) {
+		{name: "no script in the head", proof: true, steps: func(p play) {
 			p.signIn("A")
 			p.sees("A")
 			p.to("a")
@@ -621,7 +621,7 @@ func TestStoriesOfHtmx(t *testing.T) {
 			slot := func(s *site, _ *configure) { s.body = `<div id="slot"></div>` }
 			fragment := `htmx.ajax("GET", "/fragment", { target: "#slot", swap: "innerHTML" })`
 			tell(t, []story{
-				{name: "boosted, with Back", site: []func(*site, *configure){boosted}, leave: version == "4", steps: func(p play) {
+				{name: "boosted, with Back", proof: version == "1.9", site: []func(*site, *configure){boosted}, leave: version == "4", steps: func(p play) {
 					p.signIn("A")
 					p.sees("A")
 					p.to("a")
