@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -324,6 +325,34 @@ func TestPageOfAPanicSaysSo(t *testing.T) {
 	wantAnonymous(t, w)
 	if got := w.Body.String(); !strings.Contains(got, "identify panicked, see the log") || strings.Contains(got, "nobody is signed in") {
 		t.Errorf("the page does not say it: %s", got)
+	}
+}
+
+// Templates that are executed straight into the response send the headers first.
+func TestPageThatHasBegunSaysWhy(t *testing.T) {
+	a := newApp(t)
+	m, err := middleware.New(a.tokens, signedIn,
+		middleware.WithConfig(hubspot.Config{PortalID: "12345678", Debug: true}), middleware.WithLogger(a.log.logger()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := func(header string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", header)
+			io.WriteString(w, "<!doctype html><title>Shop</title>")
+			page(nil)(w, r)
+		}
+	}
+	unverified := navigation(hubspot.Visitor{Email: ada.Email})
+	for _, c := range []struct{ header, says string }{
+		{"no-cache", "EmailVerified is false"},
+		{"public, max-age=60", "the same for everybody"},
+	} {
+		w := serve(m.Handler(begun(c.header)), unverified)
+		wantAnonymous(t, w)
+		if got := w.Body.String(); !strings.Contains(got, c.says) {
+			t.Errorf("%s: the page does not say %q: %s", c.header, c.says, got[:200])
+		}
 	}
 }
 

@@ -158,6 +158,8 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 	case onDemand:
 		q.asks = true
 		return identity.Ask, ""
+	case q.fate == left && !is.ok && !public(q.out.header):
+		return identity.Anybody, is.reason // the page began as an anonymous visitor's
 	// Fail closed: what a cache may hand to others must not carry a token.
 	case q.fate == left, q.fate == undecided && public(q.out.header), q.m.withholds():
 		return identity.Anybody, "caches may share this page, so it is the same for everybody"

@@ -36,7 +36,7 @@ func (m *Middleware) find(r *http.Request) who {
 
 // visitor gives the application's answer, or why there is no visitor.
 func (m *Middleware) visitor(r *http.Request) (v hubspot.Visitor, reason string) {
-	defer m.log.Recover(r.Context(), "middleware: identify panicked; the visitor stays anonymous")
+	defer m.log.Recover(r.Context(), "middleware: identify panicked; the visitor stays anonymous (is the chat's handler inside the authentication?)")
 	reason = "identify panicked, see the log"
 	v, ok := m.identify(r)
 	if !ok {
