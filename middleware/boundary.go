@@ -118,21 +118,14 @@ func endsPage[T string | []byte](body T) bool {
 func (b *boundary) leave(status int, start []byte, whole bool) {
 	switch b.fate {
 	case undecided:
-		b.touched.Store(false)
 		b.fate = b.q.settle(status, start, whole)
-		b.guarded = len(b.header)
 	case private:
-		b.guard()
-	}
-}
-
-// guard keeps a private response so. Pages are written in hundreds of parts: it
-// costs next to nothing where nobody asked for the headers, none came, and
-// Cache-Control stayed.
-func (b *boundary) guard() {
-	if b.touched.Swap(false) || len(b.header) != b.guarded || !isPrivate(b.header[cacheControl]) {
-		protect(b.header)
-		b.guarded = len(b.header)
+		// Pages are written in hundreds of parts: it costs next to nothing where nobody
+		// asked for the headers, none came, and Cache-Control stayed.
+		if b.touched.Swap(false) || len(b.header) != b.guarded || !isPrivate(b.header[cacheControl]) {
+			protect(b.header)
+			b.guarded = len(b.header)
+		}
 	}
 }
 
@@ -197,7 +190,9 @@ func (b *boundary) finish() {
 			b.q.withhold("middleware: a page with a token, which caches may keep, is not written to the ResponseWriter that this handler passed on; pages have no token for a minute: whatever adapts the handler to a framework has to pass that writer on")
 		}
 	case b.fate == private:
-		b.guard() // http.TimeoutHandler and its like send the headers after this
+		// http.TimeoutHandler and its like send the headers after this. They are gone
+		// through: whoever asked for them before may have changed what they kept.
+		protect(b.header)
 	}
 }
 

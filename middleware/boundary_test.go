@@ -224,19 +224,12 @@ func TestNoTokenIsStorable(t *testing.T) {
 }
 
 // A header that takes another's place once the chat is drawn is noticed, too, up
-// to the end where somebody further out keeps the headers until then: the visitor
-// is identified, and no cache keeps the page.
+// to the end where somebody further out keeps the headers until then, and where
+// the handler kept the headers since before: the visitor is identified, and no
+// cache keeps the page.
 func TestHeaderInPlaceOfAnother(t *testing.T) {
 	a, cookie := newApp(t), ""
 	cookie = markerName + "=" + marker(serve(a.pages, navigation(ada)))
-	prepare := func(h http.Header) {
-		h.Set("Vary", "Cookie")
-		h.Set("X-Draft", "1")
-	}
-	replace := func(h http.Header) {
-		h.Del("X-Draft")
-		h.Set("Cdn-Cache-Control", "max-age=600")
-	}
 	timeout := func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") }
 	late := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -245,37 +238,49 @@ func TestHeaderInPlaceOfAnother(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		outside func(http.Handler) http.Handler
-		write   func(http.ResponseWriter, template.HTML)
+		write   func(w http.ResponseWriter, replace func(), chat template.HTML)
 	}{
-		"before the first byte": {nil, func(w http.ResponseWriter, chat template.HTML) {
-			replace(w.Header())
+		"before the first byte": {nil, func(w http.ResponseWriter, replace func(), chat template.HTML) {
+			replace()
 			shop(w, chat)
 		}},
-		"after the last byte, TimeoutHandler outside": {timeout, func(w http.ResponseWriter, chat template.HTML) {
+		"after the last byte, TimeoutHandler outside": {timeout, func(w http.ResponseWriter, replace func(), chat template.HTML) {
 			shop(w, chat)
-			replace(w.Header())
+			replace()
 		}},
-		"between two bytes, and the first is kept outside": {late, func(w http.ResponseWriter, chat template.HTML) {
+		"between two bytes, and the first is kept outside": {late, func(w http.ResponseWriter, replace func(), chat template.HTML) {
 			fmt.Fprint(w, "<!doctype html>")
-			replace(w.Header())
+			replace()
 			shop(w, chat)
 		}},
 	} {
-		h := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			prepare(w.Header())
-			tt.write(w, snippet.HTML(r.Context()))
-		}))
-		if tt.outside != nil {
-			h = tt.outside(h)
-		}
-		r := navigation()
-		r.Header.Set("Cookie", cookie) // no cookie will be set
-		got := visit(t, h, r, ada)
-		if !hasToken(t, got.body) {
-			t.Errorf("%s: not identified: %s", name, got.body)
-		}
-		if why := storable(got.Header); why != "" {
-			t.Errorf("%s: a token with %s", name, why)
+		for _, kept := range []bool{false, true} {
+			h := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h := w.Header()
+				h.Set("Content-Type", "text/html; charset=utf-8")
+				h.Set("Vary", "Cookie")
+				h.Set("X-Draft", "1")
+				tt.write(w, func() {
+					if !kept {
+						h = w.Header()
+					}
+					h.Del("X-Draft")
+					h.Set("Cdn-Cache-Control", "max-age=600")
+					h.Set("Vary", "Accept-Encoding")
+				}, snippet.HTML(r.Context()))
+			}))
+			if tt.outside != nil {
+				h = tt.outside(h)
+			}
+			r := navigation()
+			r.Header.Set("Cookie", cookie) // no cookie will be set
+			got := visit(t, h, r, ada)
+			if !hasToken(t, got.body) {
+				t.Errorf("%s, kept %v: not identified: %s", name, kept, got.body)
+			}
+			if why := storable(got.Header); why != "" {
+				t.Errorf("%s, kept %v: a token with %s", name, kept, why)
+			}
 		}
 	}
 	wantNoLog(t, a)
