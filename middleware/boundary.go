@@ -85,17 +85,22 @@ func (b *boundary) Write(p []byte) (int, error) {
 }
 
 func (b *boundary) WriteString(s string) (int, error) {
-	var start []byte
-	if !b.begun && b.header["Content-Type"] == nil {
-		start = []byte(s[:min(len(s), 512)]) // to be sniffed
+	if b.sniffs() {
+		return b.Write([]byte(s))
 	}
-	return io.WriteString(b.begin(start, endsPage(s)), s)
+	return io.WriteString(b.begin(nil, endsPage(s)), s)
 }
 
 // ReadFrom lets net/http send files without copying them.
 func (b *boundary) ReadFrom(r io.Reader) (int64, error) {
+	if b.sniffs() {
+		return io.Copy(struct{ io.Writer }{b}, r)
+	}
 	return io.Copy(b.begin(nil, false), r)
 }
+
+// sniffs reports whether the type is found out by what the body begins with.
+func (b *boundary) sniffs() bool { return !b.begun && b.header["Content-Type"] == nil }
 
 // FlushError is for http.ResponseController, and sends the headers.
 func (b *boundary) FlushError() error {

@@ -360,6 +360,9 @@ func TestOtherResponsesAreLeftAlone(t *testing.T) {
 			w.(http.Flusher).Flush()
 			fmt.Fprint(w, "data: 1\n\n")
 		}),
+		"sniffed picture, copied": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.Copy(w, io.LimitReader(strings.NewReader("GIF89a"+strings.Repeat(" ", 1000)), 1000))
+		}),
 		"nothing": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
 	} {
 		a := newApp(t)
@@ -885,7 +888,7 @@ func (w sniffing) Write(p []byte) (int, error) {
 // Such a writer finds what it would find without the boundary: a page.
 func TestSniffingWriter(t *testing.T) {
 	a := newApp(t)
-	for _, way := range []string{"buffered", "headers first", "streamed", "WriteString"} {
+	for _, way := range []string{"buffered", "headers first", "streamed", "copied", "WriteString"} {
 		h := pages(func(http.Header) {})[way]
 		if h == nil {
 			h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
