@@ -104,9 +104,8 @@ func (b *boundary) sniffs() bool { return !b.begun && b.header["Content-Type"] =
 
 // FlushError is for http.ResponseController, and sends the headers.
 func (b *boundary) FlushError() error {
-	if b.begin(nil, false); b.overruled {
-		return nil
-	}
+	b.leave(http.StatusOK, nil, false)
+	defer b.check()
 	return http.NewResponseController(b.ResponseWriter).Flush()
 }
 

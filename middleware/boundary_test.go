@@ -888,7 +888,7 @@ func (w sniffing) Write(p []byte) (int, error) {
 // Such a writer finds what it would find without the boundary: a page.
 func TestSniffingWriter(t *testing.T) {
 	a := newApp(t)
-	for _, way := range []string{"buffered", "headers first", "streamed", "copied", "WriteString"} {
+	for _, way := range []string{"buffered", "headers first", "flushed", "streamed", "copied", "WriteString"} {
 		h := pages(func(http.Header) {})[way]
 		if h == nil {
 			h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
