@@ -188,6 +188,7 @@ func (b *boundary) finish() {
 		exposed := !protected(b.header)
 		b.q.settle(0, nil, true)
 		b.q.mu.Lock()
+		b.q.returned = true
 		bypassed := exposed && b.q.given != hubspot.Token{} && b.q.http.Context().Err() == nil
 		b.q.mu.Unlock()
 		if bypassed {

@@ -736,31 +736,39 @@ func TestWriterInterfaces(t *testing.T) {
 
 // Whoever keeps the request after the chat's handler has returned, as echo's error
 // handler does, finds the chat there, and their own context untouched. Since they
-// may write past the boundary, the page is the same for everybody.
+// may write past the boundary, the page is the same for everybody, also where the
+// handler gave up a page with the chat.
 func TestAfterTheHandlerReturned(t *testing.T) {
 	a := newApp(t)
-	for _, past := range []bool{false, true} {
-		var (
-			kept http.ResponseWriter
-			ctx  context.Context
-		)
-		inner := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { kept, ctx = w, r.Context() }))
-		got := visit(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			inner.ServeHTTP(w, r)
-			if err := ctx.Err(); err != nil {
-				t.Errorf("the application's context: %v", err)
+	for way, past := range map[string]bool{"through the boundary": false, "past it": true} {
+		for _, drawn := range []bool{false, true} {
+			var (
+				kept http.ResponseWriter
+				ctx  context.Context
+			)
+			inner := a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if kept, ctx = w, r.Context(); drawn {
+					snippet.HTML(ctx)
+				}
+			}))
+			got := visit(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				inner.ServeHTTP(w, r)
+				if err := ctx.Err(); err != nil {
+					t.Errorf("the application's context: %v", err)
+				}
+				if past {
+					kept = w
+				}
+				chat := snippet.HTML(ctx)
+				kept.Header().Set("Cache-Control", "public")
+				shop(kept, chat)
+			}), navigation(), ada)
+			if hasToken(t, got.body) || !strings.Contains(got.body, loader) || !strings.Contains(got.body, `"/hubspot-visitor/token"`) {
+				t.Errorf("%s, drawn before %v: %v %s", way, drawn, got.Header, got.body)
 			}
-			if past {
-				kept = w
-			}
-			chat := snippet.HTML(ctx)
-			kept.Header().Set("Cache-Control", "public")
-			shop(kept, chat)
-		}), navigation(), ada)
-		if hasToken(t, got.body) || !strings.Contains(got.body, loader) || !strings.Contains(got.body, `"/hubspot-visitor/token"`) {
-			t.Errorf("past the boundary %v: %v %s", past, got.Header, got.body)
 		}
 	}
+	wantNoLog(t, a)
 }
 
 // deferring is an outer writer that keeps the headers until the first byte, as

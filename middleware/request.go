@@ -32,6 +32,7 @@ type request struct {
 	deadline time.Time     // end of the render budget, once somebody waited
 	fate     fate
 	expire   bool          // the widget's cookies, which are another's
+	returned bool          // the handler, with nothing written: whoever draws now may write past the boundary
 	drawn    bool          // a page part was given…
 	varies   bool          // …that depends on who asks…
 	asks     bool          // …or that is the same for everybody, and asks…
@@ -161,7 +162,7 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 	case q.fate == left && !is.ok && !public(q.out.header):
 		return identity.Anybody, is.reason // the page began as an anonymous visitor's
 	// Fail closed: what a cache may hand to others must not carry a token.
-	case q.fate == left, q.fate == undecided && public(q.out.header), q.m.withholds():
+	case q.fate == left, q.returned, q.fate == undecided && public(q.out.header), q.m.withholds():
 		return identity.Anybody, "caches may share this page, so it is the same for everybody"
 	case !is.ok:
 		q.varies = true
