@@ -42,7 +42,9 @@ func chatHandler(chat *middleware.Middleware) fiber.Handler {
 func send(w http.ResponseWriter, c fiber.Ctx) {
 	w.WriteHeader(c.Response().StatusCode())
 	if !c.Response().IsBodyStream() {
-		_, _ = w.Write(c.Response().SwapBody(nil)) // to memory: it does not fail
+		body := c.Response().Body() // SwapBody has nothing of what c.JSON and c.Send have set
+		c.Response().SwapBody(nil)
+		_, _ = w.Write(body) // to memory: it does not fail
 	}
 }
 

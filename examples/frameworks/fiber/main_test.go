@@ -198,14 +198,18 @@ func TestPublicPages(t *testing.T) {
 func TestOtherResponses(t *testing.T) {
 	_, site := start(t, func(app *fiber.App) {
 		app.Get("/json", func(c fiber.Ctx) error { return c.JSON(fiber.Map{"a": 1}) })
+		app.Get("/bytes", func(c fiber.Ctx) error { return c.Send([]byte("hello")) })
 		app.Get("/empty", func(c fiber.Ctx) error { return c.SendStatus(http.StatusNoContent) })
 	})
 	browser := story.Open(t, site)
 	browser.SignIn(ada)
-	for path, status := range map[string]int{"/json": 200, "/empty": 204} {
+	for path, want := range map[string]struct {
+		status int
+		body   string
+	}{"/json": {200, `{"a":1}`}, "/bytes": {200, "hello"}, "/empty": {204, ""}} {
 		page := browser.Get(path)
-		if page.Status != status || page.Header.Get("Cache-Control") != "" || page.Header.Get("Vary") != "" {
-			t.Errorf("%s: %d %v", path, page.Status, page.Header)
+		if page.Status != want.status || page.Body != want.body || page.Header.Get("Cache-Control") != "" || page.Header.Get("Vary") != "" {
+			t.Errorf("%s: %d %q %v", path, page.Status, page.Body, page.Header)
 		}
 	}
 }
