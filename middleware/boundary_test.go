@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -413,6 +414,76 @@ func TestAnonymousPages(t *testing.T) {
 	for _, got := range []answer{first, second} {
 		if diff := cmp.Diff([]string{"Cookie"}, got.Header.Values("Vary")); diff != "" || got.Header.Get("Cache-Control") != "" {
 			t.Errorf("%v", got.Header)
+		}
+	}
+}
+
+// keeper is a cache of pages within the application, which obeys Cache-Control.
+type keeper struct {
+	next   http.Handler
+	record bool // as httptest.ResponseRecorder has it, with headers of its own
+	header http.Header
+	body   []byte
+}
+
+func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if k.body == nil {
+		var body bytes.Buffer
+		header := w.Header()
+		if recorder := httptest.NewRecorder(); k.record {
+			k.next.ServeHTTP(recorder, r)
+			header, body = recorder.Header(), *recorder.Body
+			maps.Copy(w.Header(), header)
+			_, _ = w.Write(body.Bytes())
+		} else {
+			k.next.ServeHTTP(teeing{w, &body}, r)
+		}
+		if !strings.Contains(header.Get("Cache-Control"), "no-store") {
+			k.header, k.body = header.Clone(), body.Bytes()
+		}
+		return
+	}
+	maps.Copy(w.Header(), k.header)
+	_, _ = w.Write(k.body)
+}
+
+type teeing struct {
+	http.ResponseWriter
+	body *bytes.Buffer
+}
+
+func (w teeing) Write(p []byte) (int, error) {
+	w.body.Write(p)
+	return w.ResponseWriter.Write(p)
+}
+
+// A cache of the application's finds outside of the chat's handler what others do;
+// inside, too, where the headers that it looks at are the chat's.
+func TestCacheWithinTheApplication(t *testing.T) {
+	bob := hubspot.Visitor{Email: "bob@example.com", EmailVerified: true}
+	for name, tt := range map[string]struct{ record, inside bool }{
+		"outside":              {false, false},
+		"outside, as recorded": {true, false},
+		"inside":               {false, true},
+	} {
+		a := newApp(t)
+		var h http.Handler
+		if k := (&keeper{next: a.pages, record: tt.record}); tt.inside {
+			k.next = page(nil)
+			h = a.Handler(k)
+		} else {
+			h = k
+		}
+		for _, who := range [][]hubspot.Visitor{{ada}, {bob}, nil, {bob}} {
+			got := visit(t, h, navigation(), who...)
+			for _, v := range []hubspot.Visitor{ada, bob} {
+				if mine := len(who) > 0 && who[0].Email == v.Email; !mine && strings.Contains(got.body, v.Email) {
+					t.Errorf("%s: %v sees the page of %s", name, who, v.Email)
+				}
+			}
+			if why := storable(got.Header); hasToken(t, got.body) && why != "" {
+				t.Errorf("%s: %v has a token with %s", name, who, why)
+			}
 		}
 	}
 }

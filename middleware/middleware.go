@@ -260,8 +260,10 @@ func (m *Middleware) check(ok bool, problem string) {
 // Other responses are left alone, except that anonymous pages get Vary: Cookie.
 //
 // The chat's handler goes inside the authentication and outside anything that
-// sets caching headers. The ResponseWriter given to next supports whatever the
-// original one does (Flush, Hijack, ReadFrom, http.ResponseController).
+// sets caching headers. The exception is a cache of whole pages in the application
+// itself: it goes outside, and has to obey Cache-Control; inside, it would keep one
+// visitor's page for everybody. The ResponseWriter given to next supports whatever
+// the original one does (Flush, Hijack, ReadFrom, http.ResponseController).
 //
 // POST requests to the token path are answered here (see [WithTokenPath]).
 func (m *Middleware) Handler(next http.Handler) http.Handler {

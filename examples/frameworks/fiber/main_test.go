@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/rand"
 	"errors"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/fiber/v3/middleware/cache"
 	"github.com/gofiber/fiber/v3/middleware/session"
 	"go.uber.org/goleak"
 
@@ -210,6 +212,43 @@ func TestOtherResponses(t *testing.T) {
 		page := browser.Get(path)
 		if page.Status != want.status || page.Body != want.body || page.Header.Get("Cache-Control") != "" || page.Header.Get("Vary") != "" {
 			t.Errorf("%s: %d %q %v", path, page.Status, page.Body, page.Header)
+		}
+	}
+}
+
+// cached has a goroutine that never ends.
+var cached = cache.New()
+
+// Fiber's cache belongs outside of the chat: there it keeps the page of nobody, and
+// no other.
+func TestCache(t *testing.T) {
+	emulator := story.HubSpot(t)
+	chat, err := middleware.FromEnv(func(r *http.Request) (hubspot.Visitor, bool) {
+		return middleware.VisitorFrom(r.Context())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := fiber.New()
+	app.Use(func(c fiber.Ctx) error {
+		if email := strings.Clone(c.Get("X-Email")); email != "" {
+			c.SetContext(middleware.WithVisitor(c.Context(), hubspot.Visitor{Email: email, EmailVerified: true}))
+		}
+		return c.Next()
+	}, cached, chatHandler(chat))
+	path := "/" + rand.Text() // the cache is every run's
+	app.Get(path, func(c fiber.Ctx) error { return show(c, http.StatusOK, "Welcome") })
+	site := serve(t, app)
+	for i, tt := range []struct{ email, want, cache string }{
+		{ada, ada, "unreachable"},
+		{"grace@example.com", "grace@example.com", "unreachable"},
+		{"", "", "miss"},
+		{ada, "", "hit"}, // the page's script asks who it is
+	} {
+		page := story.Open(t, site).GetWith(path, map[string]string{"X-Email": tt.email})
+		story.Expect(t, emulator, "the page for "+tt.email, page, tt.want)
+		if got := page.Header.Get("X-Cache"); got != tt.cache {
+			t.Errorf("%d: the cache says %q, want %q", i, got, tt.cache)
 		}
 	}
 }
