@@ -112,7 +112,7 @@ func ExampleNew_problems() {
 	fmt.Println(err)
 	// Output:
 	// middleware: there is no identify function
-	// middleware: WithTokenPath needs a path that begins with one slash, without query and fragment
+	// middleware: WithTokenPath needs a path that begins with one slash, without query, fragment, dot segments and escapes
 	// middleware: WithConfig does not tell the PortalID (HUBSPOT_PORTAL_ID)
 	// middleware: there is no token source
 }

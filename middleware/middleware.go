@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -99,10 +100,10 @@ func WithConsent(consent func(*http.Request) bool) Option {
 
 // WithTokenPath sets the path, on the same origin, at which pages ask who is
 // signed in. The default is /hubspot-visitor/token. Give the path as the browser
-// sees it, including any prefix that a proxy or router strips. A page asks if its
-// token did not come within the render budget, if it came from a cache, or if it
-// has been open for a long time. "" turns the endpoint off: such pages are then
-// anonymous.
+// sees it, including any prefix that a proxy or router strips, but unescaped. A page
+// asks if its token did not come within the render budget, if it came from a cache,
+// or if it has been open for a long time. "" turns the endpoint off: such pages are
+// then anonymous.
 //
 // [Middleware.Handler] answers at this path and, since a prefix may have been
 // stripped, at /hubspot-visitor/token; for any other path mount
@@ -111,9 +112,10 @@ func WithConsent(consent func(*http.Request) bool) Option {
 // and refuses other origins by itself.
 func WithTokenPath(path string) Option {
 	return func(m *Middleware) {
-		// A path on another origin would be given this visitor's cookies, or none.
-		local := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.ContainsAny(path, "?#\\")
-		m.check(local || path == "", "WithTokenPath needs a path that begins with one slash, without query and fragment")
+		// A path on another origin would be given this visitor's cookies, or none; and one
+		// that a browser writes in another way would never be answered.
+		u, err := new(url.URL).Parse(path)
+		m.check(err == nil && u.Path == path && !strings.Contains(path, "\\"), "WithTokenPath needs a path that begins with one slash, without query, fragment, dot segments and escapes")
 		m.tokenPath = path
 	}
 }
