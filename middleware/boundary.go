@@ -38,27 +38,30 @@ type boundary struct {
 // has: applications ask for them by type assertion. Each kind is one pointer, so
 // that none costs an allocation.
 func (b *boundary) writer() http.ResponseWriter {
-	_, flushes := b.ResponseWriter.(http.Flusher)
-	_, hijacks := b.ResponseWriter.(http.Hijacker)
-	switch {
-	case flushes && hijacks:
-		return flushHijackWriter{hijackWriter{b}}
-	case flushes:
+	if _, hijacks := b.ResponseWriter.(http.Hijacker); hijacks {
+		return hijackWriter{flushWriter{b}} // who hijacks flushes, too
+	}
+	if _, flushes := b.ResponseWriter.(http.Flusher); flushes {
 		return flushWriter{b}
-	case hijacks:
-		return hijackWriter{b}
 	}
 	return b
 }
 
 type (
-	flushWriter       struct{ *boundary }
-	hijackWriter      struct{ *boundary }
-	flushHijackWriter struct{ hijackWriter }
+	flushWriter  struct{ *boundary }
+	hijackWriter struct{ flushWriter }
 )
 
-func (w flushWriter) Flush()       { _ = w.FlushError() }
-func (w flushHijackWriter) Flush() { _ = w.FlushError() }
+func (w flushWriter) Flush() { _ = w.FlushError() }
+
+// CloseNotify is for gin, which streams nothing without it. Where the writer below
+// has none, nobody is notified.
+func (w flushWriter) CloseNotify() <-chan bool {
+	if below, ok := w.ResponseWriter.(interface{ CloseNotify() <-chan bool }); ok {
+		return below.CloseNotify()
+	}
+	return nil
+}
 
 func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.ResponseWriter.(http.Hijacker).Hijack()

@@ -743,6 +743,10 @@ func TestWriterInterfaces(t *testing.T) {
 	if _, ok := w.(http.Hijacker); ok {
 		t.Error("a Hijacker over none")
 	}
+	type closeNotifier interface{ CloseNotify() <-chan bool } // gin's c.Stream asks for it, without a second thought
+	if closed := w.(closeNotifier).CloseNotify(); closed != nil {
+		t.Error("a CloseNotifier over none")
+	}
 	http.TimeoutHandler(h, time.Minute, "").ServeHTTP(httptest.NewRecorder(), navigation(ada))
 	if _, ok := w.(http.Flusher); ok {
 		t.Error("a Flusher over TimeoutHandler's writer, which has none")
@@ -757,6 +761,9 @@ func TestWriterInterfaces(t *testing.T) {
 		}
 		if _, ok := w.(io.ReaderFrom); !ok {
 			t.Error("HTTP/1: no ReaderFrom")
+		}
+		if w.(closeNotifier).CloseNotify() == nil {
+			t.Error("HTTP/1: no CloseNotifier")
 		}
 		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Errorf("HTTP/1: %v", err)
@@ -785,6 +792,9 @@ func TestWriterInterfaces(t *testing.T) {
 	http2 := httptest.NewUnstartedServer(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 {
 			t.Errorf("HTTP/%d", r.ProtoMajor)
+		}
+		if w.(closeNotifier).CloseNotify() == nil {
+			t.Error("HTTP/2: no CloseNotifier")
 		}
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Set("Content-Type", "text/html")

@@ -311,13 +311,8 @@ func opensPage(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
 	}
-	switch get(r.Header, "Sec-Fetch-Dest") {
-	case "document", "iframe":
-		return true
-	case "":
-		return strings.Contains(get(r.Header, "Accept"), "text/html")
-	}
-	return false
+	dest := get(r.Header, "Sec-Fetch-Dest")
+	return dest == "document" || dest == "iframe" || dest == "" && strings.Contains(get(r.Header, "Accept"), "text/html")
 }
 
 func (m *Middleware) identifies() bool { return m.cfg.Chat == "" || m.cfg.Chat == hubspot.ChatOn }
