@@ -286,6 +286,7 @@ func TestTrustedOrigins(t *testing.T) {
 	}{
 		"not trusted": {nil, 403},
 		"trusted":     {[]middleware.Option{middleware.WithTrustedOrigins("https://eve.example", "https://www.shop.example")}, 200},
+		"capitals":    {[]middleware.Option{middleware.WithTrustedOrigins("https://WWW.Shop.example")}, 200},
 		"another":     {[]middleware.Option{middleware.WithTrustedOrigins("https://eve.example")}, 403},
 	} {
 		a := newApp(t, tt.options...)

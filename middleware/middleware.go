@@ -128,7 +128,7 @@ func WithTokenPath(path string) Option {
 func WithTrustedOrigins(origins ...string) Option {
 	return func(m *Middleware) {
 		for _, origin := range origins {
-			err := m.crossOrigin.AddTrustedOrigin(origin)
+			err := m.crossOrigin.AddTrustedOrigin(strings.ToLower(origin)) // as browsers write it
 			m.check(err == nil, fmt.Sprint("WithTrustedOrigins: ", err))
 		}
 	}
