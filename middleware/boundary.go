@@ -129,7 +129,10 @@ func (b *boundary) leave(status int, start []byte, whole bool) {
 	case private:
 		// Pages are written in hundreds of parts: it costs next to nothing where nobody
 		// asked for the headers, none came, and Cache-Control stayed.
-		if b.touched.Swap(false) || len(b.header) != b.guarded || !isPrivate(b.header[cacheControl]) {
+		if asked := b.touched.Swap(false); asked || len(b.header) != b.guarded || !isPrivate(b.header[cacheControl]) {
+			if !asked {
+				b.check() // somebody further out, where a compressor kept the headers until now
+			}
 			protect(b.header)
 			b.guarded = len(b.header)
 		}

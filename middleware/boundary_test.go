@@ -500,10 +500,15 @@ func (w overruler) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
+func (w overruler) Flush() {
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	w.ResponseWriter.(http.Flusher).Flush()
+}
+
 // An outer handler that has the last word on headers does not get the token: the
 // page goes on without it, and the operator hears of it.
 func TestOverruledByAnOuterHandler(t *testing.T) {
-	for _, way := range []string{"buffered", "streamed", "headers first", "copied"} {
+	for _, way := range []string{"buffered", "streamed", "headers first", "flushed", "copied"} {
 		a := newApp(t)
 		h := overruling(a.Handler(pages(func(http.Header) {})[way]))
 		for range 3 {
@@ -639,6 +644,29 @@ func TestOverruledStream(t *testing.T) {
 	res.Body.Close()
 	if err != nil || hasToken(t, string(body)) {
 		t.Errorf("%v, %s", err, body)
+	}
+}
+
+// The headers of a page leave in the middle of it where something between the two
+// handlers keeps its first parts, as compressors do: the token is kept out of what
+// follows.
+func TestOverruledInTheMiddle(t *testing.T) {
+	a := newApp(t)
+	late := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			for range 5 {
+				fmt.Fprint(w, "<p>text")
+			}
+			shop(w, snippet.HTML(r.Context()))
+		})).ServeHTTP(&deferring{ResponseWriter: w, status: http.StatusOK, after: 3}, r)
+	})
+	got := visit(t, overruling(late), navigation(), ada)
+	if got.Header.Get("Cache-Control") != "public, max-age=60" || !strings.Contains(got.body, "<title>Shop</title>") || hasToken(t, got.body) {
+		t.Errorf("%v %s", got.Header, got.body)
+	}
+	if lines := a.log.at("ERROR"); len(lines) != 1 || !strings.Contains(lines[0], "outside of that one") {
+		t.Errorf("logged %q", lines)
 	}
 }
 
