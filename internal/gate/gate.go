@@ -86,11 +86,12 @@ type Pass struct {
 // Enter waits for this call's turn and gives the right to make it for who, to be
 // ended with Leave. It does not wait when that would be in vain: ErrClosed, with
 // the reason, when the account is to be left alone, ErrNoRoom when the turn would
-// come after deadline, or who has had their share.
+// come after deadline, or who has had their share. Who waits has had it already:
+// whoever asks many times at once does not fill the queue.
 func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass, error) {
 	g.mu.Lock()
 	err := g.closedFor(who)
-	if share := g.persons[who]; err == nil && share != nil && share.Tokens() < 1 {
+	if err == nil && (g.limiter.TokensAt(deadline) < 1 || !g.charge(who)) {
 		err = ErrNoRoom
 	}
 	pass := &Pass{g, who, g.closed != nil}
@@ -108,8 +109,6 @@ func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass
 		err = ErrNoRoom
 	case !pass.trial && g.closed != nil: // meanwhile
 		err = g.closed
-	default:
-		g.charge(who)
 	}
 	g.mu.Unlock()
 	if err == nil {
@@ -131,14 +130,14 @@ func (g *Gate) closedFor(who string) error {
 	return g.closed
 }
 
-// charge takes a call from who's share of the pace. Those who have all of theirs
-// again are forgotten.
-func (g *Gate) charge(who string) {
-	maps.DeleteFunc(g.persons, func(_ string, share *rate.Limiter) bool { return share.Tokens() >= personBurst })
+// charge takes a call from who's share of the pace, if there is one left. Those who
+// have all of theirs again are forgotten.
+func (g *Gate) charge(who string) bool {
 	if g.persons[who] == nil {
+		maps.DeleteFunc(g.persons, func(_ string, share *rate.Limiter) bool { return share.Tokens() >= personBurst })
 		g.persons[who] = rate.NewLimiter(g.limiter.Limit()*personShare, personBurst)
 	}
-	g.persons[who].Allow()
+	return g.persons[who].Allow()
 }
 
 // Leave ends a pass with what the call told. It reports whether the gate is

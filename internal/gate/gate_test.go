@@ -101,8 +101,6 @@ func TestPaceAndBurst(t *testing.T) {
 	})
 }
 
-// A storm gets through at the pace, and whoever's turn would come after the
-// deadline is told at once.
 // At 10 calls a second a person has 30 calls, and one more each 20 seconds.
 func TestAPersonsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -126,6 +124,38 @@ func TestAPersonsShare(t *testing.T) {
 	})
 }
 
+// They ask all at once, while everybody waits for a turn.
+func TestAPersonDoesNotFillTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 50)
+		for range 50 {
+			enter(t, g).Leave(gate.Outcome{Sign: gate.Well})
+		}
+		var passed atomic.Int32
+		var group sync.WaitGroup
+		for range 1000 {
+			group.Go(func() {
+				if pass, err := g.Enter(t.Context(), "somebody", time.Now().Add(5*time.Second)); err == nil {
+					passed.Add(1)
+					pass.Leave(gate.Outcome{Sign: gate.Well})
+				}
+			})
+		}
+		synctest.Wait()
+		if pass, err := g.Enter(t.Context(), "another", time.Now().Add(5*time.Second)); err != nil {
+			t.Errorf("another: %v", err)
+		} else {
+			pass.Leave(gate.Outcome{Sign: gate.Well})
+		}
+		group.Wait()
+		if n := passed.Load(); n != 30 {
+			t.Errorf("%d passed, want 30", n)
+		}
+	})
+}
+
+// A storm gets through at the pace, and whoever's turn would come after the
+// deadline is told at once.
 func TestNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(10, 50)
