@@ -86,9 +86,10 @@ func ConfigFromEnv() (Config, error) {
 	if cfg.RenderBudget == 0 && os.Getenv("HUBSPOT_RENDER_BUDGET") != "" {
 		cfg.RenderBudget = time.Nanosecond
 	}
+	timeout, err := time.ParseDuration(os.Getenv("HUBSPOT_TIMEOUT"))
+	errs.check(timeout != 0 || err != nil, "HUBSPOT_TIMEOUT has to be more than 0: no call can be made in no time")
 	token := cfg.AccessToken.Reveal()
 	if cfg.AccessTokenFile != "" && cfg.identifies() {
-		var err error
 		if token, err = credential.Read(cfg.AccessTokenFile); err != nil {
 			errs = append(errs, fmt.Errorf("hubspot: HUBSPOT_ACCESS_TOKEN_FILE %w", err))
 		}

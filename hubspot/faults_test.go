@@ -445,6 +445,10 @@ func TestErrorTextsQuoteNothing(t *testing.T) {
 }
 
 func TestProblemsNamedAtTheStart(t *testing.T) {
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	european := strings.Replace(secretCredential, "na1", "eu1", 1)
 	for name, tt := range map[string]struct {
 		env  map[string]string
@@ -458,6 +462,9 @@ func TestProblemsNamedAtTheStart(t *testing.T) {
 		"an API key":              {with(map[string]string{"HUBSPOT_ACCESS_TOKEN": "5ec0e700-0000-4000-8000-0123456789ab"}), []string{"HUBSPOT_ACCESS_TOKEN", "API key", "private app"}},
 		"a secret of spaces":      {with(map[string]string{"HUBSPOT_STORE_SECRET": strings.Repeat(" ", 40)}), []string{"HUBSPOT_STORE_SECRET", "32 characters"}},
 		"a timeout of hours":      {with(map[string]string{"HUBSPOT_TIMEOUT": "3h"}), []string{"HUBSPOT_TIMEOUT", "10s"}},
+		"a timeout of nothing":    {with(map[string]string{"HUBSPOT_TIMEOUT": "0s"}), []string{"HUBSPOT_TIMEOUT", "more than 0"}},
+		"a device as its file":    {with(map[string]string{"HUBSPOT_ACCESS_TOKEN_FILE": os.DevNull}, "HUBSPOT_ACCESS_TOKEN"), []string{"HUBSPOT_ACCESS_TOKEN_FILE", "no regular file"}},
+		"a large file":            {with(map[string]string{"HUBSPOT_ACCESS_TOKEN_FILE": large}, "HUBSPOT_ACCESS_TOKEN"), []string{"HUBSPOT_ACCESS_TOKEN_FILE", "large"}},
 		"the longest timeout":     {with(map[string]string{"HUBSPOT_TIMEOUT": "10s"}), nil},
 		"debug":                   {with(map[string]string{"HUBSPOT_DEBUG": "perhaps"}), []string{"HUBSPOT_DEBUG", "true or false"}},
 	} {

@@ -30,9 +30,13 @@ func Clean(token string) (string, error) {
 	return token, nil
 }
 
-// Read is the access token that file holds.
+// Read is the access token that file holds. A pipe or device, which may have nothing
+// or no end, is an error.
 func Read(file string) (string, error) {
-	content, err := os.ReadFile(file)
+	content, err := []byte(nil), errors.New("it is no regular file, or a large one")
+	if info, e := os.Stat(file); e != nil || info.Mode().IsRegular() && info.Size() < 64<<10 {
+		content, err = os.ReadFile(file)
+	}
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err // without the path
 	}
