@@ -324,6 +324,29 @@ func TestReplacedCredentialIsUsedAtOnce(t *testing.T) {
 	})
 }
 
+// A credential function that makes another one at each call tells nothing by that:
+// the account is left alone, and the operator is told.
+func TestNewCredentialForEachCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var made, calls atomic.Int64
+		log := &logLines{}
+		tokens, _ := hostile(t, hubspot.TokensConfig{Logger: slog.New(log)}, func(string) *http.Response {
+			calls.Add(1)
+			return response(401, `{"category":"INVALID_AUTHENTICATION"}`)
+		}, hubspot.WithCredential(func(context.Context) (string, error) { return fmt.Sprint("credential-", made.Add(1)), nil }))
+		for i := range 3600 {
+			tokens.Token(t.Context(), visitorNo(i))
+			time.Sleep(time.Second)
+		}
+		if n := calls.Load(); n > 120 {
+			t.Errorf("%d calls in an hour, want two a minute", n)
+		}
+		if lines := log.atLeast(slog.LevelError); len(lines) == 0 || !strings.Contains(lines[0].message, "does not accept the access token") {
+			t.Errorf("%v", lines)
+		}
+	})
+}
+
 // Whoever prints an event, as JSON perhaps, does not print what a Creator panicked
 // with.
 func TestPanicsQuoteNobody(t *testing.T) {

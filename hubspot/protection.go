@@ -25,14 +25,14 @@ func (t *Tokens) create(ctx context.Context, key string, v Visitor, kind EventKi
 	if refused := t.refusals.Get(key); refused != nil && !refused.over() {
 		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, refused.err)
 	}
-	r := t.call(ctx, key, v, kind)
+	r := t.call(ctx, key, v, kind, false)
 	if r.again {
 		select {
 		case <-time.After(r.pause):
 		case <-ctx.Done():
 		}
 		// Where the gate has closed meanwhile, the first answer stands.
-		if repeated := t.call(ctx, key, v, kind); repeated.asked {
+		if repeated := t.call(ctx, key, v, kind, true); repeated.asked {
 			r = repeated
 		}
 	}
@@ -46,7 +46,7 @@ func (t *Tokens) create(ctx context.Context, key string, v Visitor, kind EventKi
 // who come next. It believes nothing: the Creator may panic, hang, or give a token
 // that is somebody else's or no longer good, and so may its error's methods, all
 // of which are called in here.
-func (t *Tokens) call(ctx context.Context, key string, v Visitor, kind EventKind) result {
+func (t *Tokens) call(ctx context.Context, key string, v Visitor, kind EventKind, repeated bool) result {
 	pass, err := t.gate.Enter(ctx, v.Email, time.Now().Add(turnLimit)) // one person can have many keys
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {
@@ -65,10 +65,10 @@ func (t *Tokens) call(ctx context.Context, key string, v Visitor, kind EventKind
 		case e.freshness(t.lives.now()) == spent:
 			err = fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 		}
-		return conclude(token, err), nil
+		return conclude(token, err, repeated), nil
 	})
 	if err != nil { // it did not return
-		r = conclude(Token{}, err)
+		r = conclude(Token{}, err, repeated)
 	}
 	closed, changed := pass.Leave(r.account)
 	if changed {

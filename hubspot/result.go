@@ -42,7 +42,6 @@ const notAccepted = "HubSpot does not accept a visitor: if it accepts none, chec
 
 // The first that matches holds.
 var failures = []failure{
-	{errReplaced, classOutage, "the access token was replaced while it was used"},
 	{ErrUnauthorized, classAccount, "HubSpot does not accept the access token: check HUBSPOT_ACCESS_TOKEN"},
 	{ErrMissingScope, classAccount, "the access token lacks a scope: give the private app conversations.visitor_identification.tokens.create"},
 	{errWrongHublet, classAccount, "the account lives in another of HubSpot's data centres: check HUBSPOT_REGION and HUBSPOT_API_URL"},
@@ -78,7 +77,7 @@ const (
 // conclude judges a call by its error and the limit that HubSpot told. Only what
 // speaks of the account closes the gate at once; what may be this visitor's
 // own does when several visitors in a row meet it.
-func conclude(token Token, err error) result {
+func conclude(token Token, err error, repeated bool) result {
 	r := result{token: Token{opaque: token.opaque}, err: err, asked: true, account: gate.Outcome{Sign: gate.Well}}
 	api, limit := &APIError{}, token.limit
 	if answer, ok := errors.AsType[*APIError](err); ok && answer != nil {
@@ -101,8 +100,10 @@ func conclude(token Token, err error) result {
 			r.again = (passing || errors.Is(err, errNoAnswer)) && r.pause <= longestPause
 		}
 	}
-	if errors.Is(err, errReplaced) {
-		r.again, r.pause, r.account = true, 0, gate.Outcome{} // it says nothing of the account
+	// A credential that is replaced meanwhile says nothing of the account, but one that
+	// always is, since each is new, does.
+	if errors.Is(err, errReplaced) && !repeated {
+		r.again, r.class, r.account = true, classOutage, gate.Outcome{}
 	}
 	// The last fifth of the account's burst limit is left to the customer's other
 	// integrations.
