@@ -2,6 +2,7 @@ package hubspot
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -14,9 +15,11 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/credential"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
 )
 
 // maxAnswer bounds what is read of an answer, and of its headers; a token is a
@@ -82,6 +85,14 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 		transport = transport.Clone()
 		transport.MaxIdleConnsPerHost = 16 // calls come in bursts to this one host
 		transport.MaxResponseHeaderBytes = maxAnswer
+		// A connection that died without a word would fail calls for a quarter of an hour.
+		transport.HTTP2 = cmp.Or(transport.HTTP2, &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 3 * time.Second})
+		transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+			if res.StatusCode != http.StatusOK {
+				return fmt.Errorf("%w (%d)", errProxy, res.StatusCode)
+			}
+			return nil
+		}
 		own.Transport = transport
 	}
 	// The credential must not travel to wherever an answer points.
@@ -132,7 +143,7 @@ func (c *Client) CreateToken(ctx context.Context, v Visitor) (Token, error) {
 	case res == nil:
 		return Token{}, noConnection(err)
 	case res.StatusCode != http.StatusOK:
-		private := []string{accessToken, v.Email, v.FirstName, v.LastName}
+		private := []string{accessToken, v.Email, v.Email[:strings.LastIndex(v.Email, "@")], v.FirstName, v.LastName}
 		err := newAPIError(res, answer, slices.AppendSeq(private, maps.Values(v.AgentContext)))
 		if res.StatusCode == http.StatusUnauthorized {
 			if now, _ := c.accessToken(call); now != "" && now != accessToken {
@@ -141,7 +152,7 @@ func (c *Client) CreateToken(ctx context.Context, v Visitor) (Token, error) {
 		}
 		return Token{}, err
 	case err != nil:
-		return Token{}, fmt.Errorf("%w: the answer broke off: %w", ErrUnavailable, err)
+		return Token{}, fmt.Errorf("%w: the answer broke off", ErrUnavailable) // err can quote it
 	}
 	value, err := parseToken(answer)
 	if err != nil {
@@ -185,38 +196,37 @@ func (c *Client) post(ctx context.Context, accessToken string, body []byte) (*ht
 	if err != nil {
 		return nil, nil, err
 	}
-	// What follows a 101 is no body: net/http reads it without looking at ctx.
-	stop := context.AfterFunc(ctx, func() { res.Body.Close() })
-	defer stop()
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	// What follows a 101 is no body: net/http reads it without looking at ctx.
+	answer, err := flight.Guard(ctx, func(context.Context) ([]byte, error) {
+		return io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	})
 	return res, answer, err
 }
 
 // noConnection keeps the errors of the network. Others, such as that an answer
 // is not HTTP, may quote what came from the other side.
 func noConnection(err error) error {
-	var network *net.OpError
-	var name *net.DNSError
-	var certificate *tls.CertificateVerificationError
-	var client *url.Error
+	client, _ := errors.AsType[*url.Error](err)
 	switch {
-	case errors.As(err, &network), errors.As(err, &name), errors.As(err, &certificate),
+	case is[*net.OpError](err), is[*net.DNSError](err), is[*tls.CertificateVerificationError](err),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: %w", errNoAnswer, err)
-	case !errors.As(err, &client):
+	case client == nil:
 	case client.Timeout():
 		return fmt.Errorf("%w: no answer within the HTTP client's own Timeout", ErrUnavailable)
-	case client.Err.Error() == http.StatusText(http.StatusProxyAuthRequired): // all that net/http tells of it
-		return errProxy
+	case errors.Is(err, errProxy):
+		return client.Err
+	case client.Err.Error() == http.StatusText(http.StatusProxyAuthRequired): // all that another transport tells of it
+		return fmt.Errorf("%w (407)", errProxy)
 	}
 	return fmt.Errorf("%w that can be read as HTTP", errNoAnswer)
 }
 
+func is[E error](err error) bool { _, ok := errors.AsType[E](err); return ok }
+
 func parseToken(answer []byte) (string, error) {
-	var ok struct {
-		Token string `json:"token"`
-	}
+	var ok struct{ Token string }
 	switch {
 	case len(answer) > maxAnswer:
 		return "", fmt.Errorf("%w: the answer is longer than 64 KiB", ErrUnavailable)

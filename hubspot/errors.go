@@ -45,7 +45,7 @@ var (
 
 // What else an answer may mean.
 var (
-	errProxy       = fmt.Errorf("%w: the proxy wants credentials (407)", ErrUnavailable)
+	errProxy       = fmt.Errorf("%w: the proxy on the way refuses", ErrUnavailable)
 	errMigrating   = fmt.Errorf("%w: the account is being moved to another data centre", ErrUnavailable)
 	errWrongHublet = errors.New("hubspot: the account lives in another data centre")
 	errRefused     = errors.New("hubspot: refused") // for a reason that HubSpot does not document
@@ -161,10 +161,11 @@ func newAPIError(res *http.Response, body []byte, private []string) *APIError {
 }
 
 // How much is kept of an answer, for the operator.
-const (
-	maxMessage = 300
-	maxDetails = 10
-)
+const maxMessage, maxDetails = 300, 10
+
+// documented words are HubSpot's own, whatever the visitor is called: what an answer
+// means depends on them.
+var documented = []string{"MISSING_SCOPES", "DAILY", "TEN_SECONDLY_ROLLING", "INVALID_AUTHENTICATION", "EXPIRED_AUTHENTICATION", "VALIDATION_ERROR"}
 
 var identifier = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
 
@@ -183,8 +184,8 @@ func presentable(message string, private []string) string {
 }
 
 func quotes(text string, private []string) bool {
-	text = strings.ToLower(text)
-	return slices.ContainsFunc(private, func(p string) bool { return p != "" && strings.Contains(text, strings.ToLower(p)) })
+	lower := strings.ToLower(text)
+	return !slices.Contains(documented, text) && slices.ContainsFunc(private, func(p string) bool { return p != "" && strings.Contains(lower, strings.ToLower(p)) })
 }
 
 // rateLimit is what the headers of an answer tell; nil where they do not.

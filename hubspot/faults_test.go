@@ -277,11 +277,17 @@ func TestOwnTroubleOnTheWay(t *testing.T) {
 	t.Cleanup(slow.Close)
 	through := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }}
 	t.Cleanup(through.CloseIdleConnections)
+	forbidding := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }))
+	t.Cleanup(forbidding.Close)
+	old := http.DefaultTransport
+	t.Cleanup(func() { http.DefaultTransport = old })
+	http.DefaultTransport = &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(forbidding.URL) }}
 	for name, tt := range map[string]struct {
 		client *hubspot.Client
 		want   string
 	}{
-		"407 on CONNECT": {newClient(t, hubspot.Config{}, hubspot.WithHTTPClient(&http.Client{Transport: through})), "proxy wants credentials (407)"},
+		"407 on CONNECT": {newClient(t, hubspot.Config{}, hubspot.WithHTTPClient(&http.Client{Transport: through})), "the proxy on the way refuses (407)"},
+		"403 on CONNECT": {newClient(t, hubspot.Config{}), "the proxy on the way refuses (403)"},
 		"client's own Timeout": {newClient(t, hubspot.Config{APIURL: slow.URL}, hubspot.WithHTTPClient(&http.Client{Transport: slow.Client().Transport, Timeout: 50 * time.Millisecond})),
 			"HTTP client's own Timeout"},
 	} {
@@ -345,6 +351,22 @@ func TestNewCredentialForEachCall(t *testing.T) {
 			t.Errorf("%v", lines)
 		}
 	})
+}
+
+// What an answer means does not depend on how the visitor is called.
+func TestMeaningWhateverTheName(t *testing.T) {
+	for _, private := range []string{"In", "Ai", "daily", "Missing"} {
+		v := hubspot.Visitor{Email: "x@example.com", AgentContext: map[string]string{"k": private}}
+		for body, want := range map[string]error{`{"category":"MISSING_SCOPES"}`: hubspot.ErrMissingScope, `{"policyName":"DAILY"}`: hubspot.ErrDailyLimit} {
+			client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(map[error]int{hubspot.ErrMissingScope: 403, hubspot.ErrDailyLimit: 429}[want])
+				io.WriteString(w, body)
+			})
+			if _, err := client.CreateToken(t.Context(), v); !errors.Is(err, want) {
+				t.Errorf("%s, %s: %v", private, body, err)
+			}
+		}
+	}
 }
 
 // Whoever prints an event, as JSON perhaps, does not print what a Creator panicked
@@ -449,11 +471,12 @@ func TestLastFifthOfTheLimit(t *testing.T) {
 
 // A 409 says what it was sent in words that nobody foresees.
 func TestErrorTextsQuoteNothing(t *testing.T) {
-	v := hubspot.Visitor{Email: "ada@example.com", FirstName: "Wilhelmina", AgentContext: map[string]string{"k": "hypertension"}}
+	v := hubspot.Visitor{Email: "ada.lovelace@example.com", FirstName: "Wilhelmina", AgentContext: map[string]string{"k": "hypertension"}}
 	for _, status := range []int{400, 401, 403, 404, 409, 422, 429, 477, 500, 503} {
 		for _, words := range []string{
 			"exists: Wilhelmina", "exists: WILHELMINA", "ada%40example.com", "ada&#64;example.com", "ada&commat;example.com", "is hypertension",
 			"\x1b[31mred", `ada\u0040example.com`, "\uff41da", "wil\u200bhelmina",
+			"no contact Ada.Lovelace here", "ada.lovelace",
 		} {
 			client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(status)
@@ -463,6 +486,24 @@ func TestErrorTextsQuoteNothing(t *testing.T) {
 			if text := strings.ReplaceAll(err.Error(), "[redacted]", ""); len(text) > len("hubspot: the API answered 400: ") {
 				t.Errorf("%d, %q: %q", status, words, text)
 			}
+		}
+	}
+}
+
+// What breaks an answer off can quote it.
+func TestBrokenAnswersQuoteNothing(t *testing.T) {
+	for name, answer := range map[string]string{
+		"trailer": "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nada@example.com has none\r\n\r\n",
+		"chunk":   "Transfer-Encoding: chunked\r\n\r\nada@example.com\r\n",
+	} {
+		client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+answer)
+				conn.Close()
+			}
+		})
+		if _, err := client.CreateToken(t.Context(), ada); !errors.Is(err, hubspot.ErrUnavailable) || leaks(err.Error(), ada.Email) != "" {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -563,6 +604,93 @@ func TestSwitchedProtocol(t *testing.T) {
 	if took := time.Since(began); err == nil || took > 2*time.Second {
 		t.Errorf("%v after %v", err, took)
 	}
+}
+
+// transport is somebody's.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// closeOnce is a body that ends when it is closed, and cannot be closed twice.
+type closeOnce struct{ closed chan struct{} }
+
+func (b closeOnce) Read([]byte) (int, error) { <-b.closed; return 0, io.EOF }
+func (b closeOnce) Close() error             { close(b.closed); return nil }
+
+// Nobody recovers what panics on a goroutine that is the Client's own.
+func TestBodyThatCannotBeClosedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newClient(t, hubspot.Config{}, hubspot.WithHTTPClient(&http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			res := response(200, "")
+			res.Body = closeOnce{make(chan struct{})}
+			return res, nil
+		})}))
+		began := time.Now()
+		if _, err := client.CreateToken(t.Context(), ada); !errors.Is(err, hubspot.ErrUnavailable) || time.Since(began) != 3*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// pipes is a network in memory.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if conn, ok := <-p; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+func (pipes) Close() error   { return nil }
+func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// mortal is a connection over which, once it is dead, nothing comes any more, and no
+// error either.
+type mortal struct {
+	net.Conn
+	dead *atomic.Bool
+}
+
+func (c mortal) Write(p []byte) (int, error) {
+	if c.dead.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// A firewall forgets a connection of HTTP/2, over which all calls go.
+func TestDeadConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		only := new(http.Protocols)
+		only.SetUnencryptedHTTP2(true)
+		network := make(pipes)
+		server := &http.Server{Protocols: only, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"token":"t"}`) })}
+		go server.Serve(network)
+		var dead atomic.Bool
+		old := http.DefaultTransport
+		http.DefaultTransport = &http.Transport{Protocols: only, DialContext: func(context.Context, string, string) (net.Conn, error) {
+			dead.Store(false)
+			near, far := net.Pipe()
+			network <- far
+			return mortal{near, &dead}, nil
+		}}
+		defer func() { http.DefaultTransport = old }()
+		client := newClient(t, hubspot.Config{APIURL: "http://127.0.0.1"})
+		if _, err := client.CreateToken(t.Context(), ada); err != nil {
+			t.Fatal(err)
+		}
+		dead.Store(true)
+		began := time.Now()
+		for _, err := client.CreateToken(t.Context(), ada); err != nil; _, err = client.CreateToken(t.Context(), ada) {
+			if time.Since(began) > 20*time.Second {
+				t.Errorf("after %v still %v", time.Since(began), err)
+				break
+			}
+		}
+		client.CloseIdleConnections()
+		close(network)
+		server.Close()
+	})
 }
 
 func TestEndlessHeaders(t *testing.T) {

@@ -66,9 +66,7 @@ func jwtExpiry(token string) (time.Time, bool) {
 	if err != nil {
 		return time.Time{}, false
 	}
-	var claims struct {
-		Exp float64 `json:"exp"`
-	}
+	var claims struct{ Exp float64 }
 	if json.Unmarshal(payload, &claims) != nil || claims.Exp <= 0 || claims.Exp > 1<<40 {
 		return time.Time{}, false
 	}
