@@ -455,7 +455,8 @@ func TestRetriesKeepThePace(t *testing.T) {
 func TestLastFifthOfTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
-		tokens, _ := hostile(t, hubspot.TokensConfig{}, func(body string) *http.Response {
+		log := &logLines{}
+		tokens, _ := hostile(t, hubspot.TokensConfig{Logger: slog.New(log)}, func(body string) *http.Response {
 			calls.Add(1)
 			return response(200, `{"token":"t"}`, "X-HubSpot-RateLimit-Max", "190", "X-HubSpot-RateLimit-Remaining", "30", "X-HubSpot-RateLimit-Interval-Milliseconds", "10000")
 		})
@@ -465,6 +466,9 @@ func TestLastFifthOfTheLimit(t *testing.T) {
 		}
 		if n := calls.Load(); n > 61 {
 			t.Errorf("%d calls in ten minutes, want one in ten seconds", n)
+		}
+		if lines := log.atLeast(slog.LevelWarn); len(lines) == 0 || len(lines) > 10 || !strings.Contains(lines[0].message, "other integrations") {
+			t.Errorf("%d lines in ten minutes: %v", len(lines), lines)
 		}
 	})
 }

@@ -2,11 +2,11 @@ package hubspot
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
 )
 
@@ -94,8 +94,10 @@ func (o *observer) note(e Event, counter *int64, level slog.Level, message strin
 	}
 	o.log.Seldom(context.Background(), level, message, "hubspot: "+message, attrs...)
 	if o.callback != nil {
-		defer o.log.Recover(context.Background(), "hubspot: the Observer panicked")
-		o.callback(e)
+		_, err := flight.Guard(context.Background(), func(context.Context) (_ any, _ error) { o.callback(e); return })
+		if panicked, ok := err.(*flight.PanicError); ok {
+			o.log.Panicked(context.Background(), "hubspot: the Observer panicked", panicked)
+		}
 	}
 }
 
@@ -109,7 +111,7 @@ func (o *observer) called(e Event, f failure, closed bool) {
 	}
 	level := slog.LevelWarn
 	// Some need the operator; of visitors, only if several were refused.
-	if f.class == classAccount || f.class == classVisitor && closed || errors.Is(e.Err, ErrDailyLimit) {
+	if f.class == classAccount || f.class == classVisitor && closed || f.matches == ErrDailyLimit {
 		level = slog.LevelError
 	}
 	counters := [...]*int64{
@@ -120,16 +122,4 @@ func (o *observer) called(e Event, f failure, closed bool) {
 	}
 	e.Kind = EventFailed
 	o.note(e, counters[f.class], level, f.advice+"; visitors without a token chat anonymously")
-}
-
-func (o *observer) gateChanged(closed bool) {
-	if closed {
-		o.note(Event{Kind: EventGateClosed}, &o.stats.GateClosed, slog.LevelDebug, "HubSpot is left alone for a while")
-	} else {
-		o.note(Event{Kind: EventGateOpened}, &o.stats.GateOpened, slog.LevelDebug, "HubSpot is asked again")
-	}
-}
-
-func (o *observer) storeFailed(name string, err error) {
-	o.note(Event{Kind: EventStoreFailed, Visitor: name, Err: err}, &o.stats.StoreErrors, slog.LevelWarn, "the shared store failed; tokens are kept in memory only")
 }

@@ -50,7 +50,7 @@ func (t *Tokens) call(ctx context.Context, key string, v Visitor, kind EventKind
 	pass, err := t.gate.Enter(ctx, v.Email, time.Now().Add(turnLimit)) // one person can have many keys
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {
-			t.note(Event{Kind: EventLimited, Visitor: t.name(key)}, &t.stats.Limited, slog.LevelDebug, "no room for a call at this pace")
+			t.note(Event{Kind: EventLimited, Visitor: t.name(key)}, &t.stats.Limited, slog.LevelInfo, "no room for a call at this pace; visitors without a token chat anonymously")
 		}
 		return result{err: fmt.Errorf("%w: %w", ErrCoolingDown, err)}
 	}
@@ -71,8 +71,13 @@ func (t *Tokens) call(ctx context.Context, key string, v Visitor, kind EventKind
 		r = conclude(Token{}, err, repeated)
 	}
 	closed, changed := pass.Leave(r.account)
-	if changed {
-		t.gateChanged(closed)
+	if changed && closed {
+		t.note(Event{Kind: EventGateClosed}, &t.stats.GateClosed, slog.LevelDebug, "HubSpot is left alone for a while")
+	} else if changed {
+		t.note(Event{Kind: EventGateOpened}, &t.stats.GateOpened, slog.LevelDebug, "HubSpot is asked again")
+	}
+	if r.account.Why == errShare {
+		t.log.Seldom(ctx, slog.LevelWarn, "share", errShare.Error()+"; visitors without a token chat anonymously")
 	}
 	if panicked, ok := err.(*flight.PanicError); ok {
 		t.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)

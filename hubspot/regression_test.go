@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,22 +49,23 @@ func TestObserverThatAsksForTokens(t *testing.T) {
 	})
 }
 
-func TestObserverThatPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
-			return hubspot.NewToken("t", v.Email, time.Now()), nil
+func TestObserverThatDoesNotReturn(t *testing.T) {
+	for name, observer := range map[string]func(hubspot.Event){
+		"panic":  func(hubspot.Event) { panic("observer") },
+		"Goexit": func(hubspot.Event) { runtime.Goexit() }, // as t.FailNow does
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+					return hubspot.NewToken("t", v.Email, time.Now()), nil
+				})
+				tokens := newTokens(t, creator, hubspot.TokensConfig{Observer: observer})
+				if _, err := tokens.Token(t.Context(), visitorNo(1)); err != nil {
+					t.Errorf("the visitor pays for it: %v", err)
+				}
+			})
 		})
-		tokens, err := hubspot.NewTokens(creator, hubspot.TokensConfig{
-			Logger:   slog.New(slog.DiscardHandler),
-			Observer: func(hubspot.Event) { panic("observer") },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := tokens.Token(t.Context(), visitorNo(1)); err != nil {
-			t.Errorf("the visitor pays for it: %v", err)
-		}
-	})
+	}
 }
 
 // The client's own retries of a 429 were out of the gate's sight.

@@ -3,6 +3,7 @@ package hubspot
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -150,7 +151,7 @@ func (s *sharedStore) call(ctx context.Context, key string, limit time.Duration,
 	}
 	s.mu.Unlock()
 	if err != nil {
-		s.observer.storeFailed(name, err)
+		s.observer.note(Event{Kind: EventStoreFailed, Visitor: name, Err: err}, &s.observer.stats.StoreErrors, slog.LevelWarn, "the shared store failed; tokens are kept in memory only")
 	}
 	return token
 }

@@ -56,8 +56,8 @@ type TokensConfig struct {
 	StoreSecret Secret
 	// Logger receives what an operator needs to know. Default slog.Default().
 	Logger *slog.Logger
-	// Observer, if set, is called for every [Event], on the goroutine where it
-	// happened. It has to be quick and safe for concurrent use.
+	// Observer, if set, is called for every [Event], and the call to HubSpot waits
+	// for it. It has to be quick and safe for concurrent use.
 	Observer func(Event)
 }
 

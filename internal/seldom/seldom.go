@@ -12,8 +12,6 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
 )
 
-const interval = time.Minute
-
 // Logger logs to another one. It may be used concurrently.
 type Logger struct {
 	To *slog.Logger // nil for what slog.Default() is then
@@ -37,7 +35,15 @@ func New(to *slog.Logger) *Logger {
 // the last minute, and at Debug level otherwise. There should be few kinds: each
 // is remembered.
 func (l *Logger) Seldom(ctx context.Context, level slog.Level, kind, message string, attrs ...slog.Attr) {
-	l.Log(ctx, l.level(level, kind), message, attrs...)
+	l.mu.Lock()
+	now := time.Now()
+	if last, ok := l.last[key{kind, level}]; ok && now.Sub(last) < time.Minute {
+		level = slog.LevelDebug
+	} else {
+		l.last[key{kind, level}] = now
+	}
+	l.mu.Unlock()
+	l.Log(ctx, level, message, attrs...)
 }
 
 // Once logs message, and says that it does not again: a mistake in an application's
@@ -68,15 +74,4 @@ func (l *Logger) Recover(ctx context.Context, message string) {
 	if p := recover(); p != nil {
 		l.Panicked(ctx, message, flight.Panicked(p))
 	}
-}
-
-func (l *Logger) level(level slog.Level, kind string) slog.Level {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	if last, ok := l.last[key{kind, level}]; ok && now.Sub(last) < interval {
-		return slog.LevelDebug
-	}
-	l.last[key{kind, level}] = now
-	return level
 }
