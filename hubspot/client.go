@@ -86,7 +86,7 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 		transport.MaxIdleConnsPerHost = 16 // calls come in bursts to this one host
 		transport.MaxResponseHeaderBytes = maxAnswer
 		// A connection that died without a word would fail calls for a quarter of an hour.
-		transport.HTTP2 = cmp.Or(transport.HTTP2, &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 3 * time.Second})
+		transport.HTTP2 = cmp.Or(transport.HTTP2, &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second})
 		transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
 			if res.StatusCode != http.StatusOK {
 				return fmt.Errorf("%w (%d)", errProxy, res.StatusCode)

@@ -271,6 +271,42 @@ func TestSentinelsOfAdapters(t *testing.T) {
 	}
 }
 
+// An adapter says how long is left, which may be nothing or for ever.
+func TestLimitsOfAdapters(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err   hubspot.APIError
+		after time.Duration // HubSpot is not asked before, and is soon after
+	}{
+		"past":        {hubspot.APIError{StatusCode: 429, RetryAfter: -5 * time.Second}, 10 * time.Second},
+		"without end": {hubspot.APIError{StatusCode: 429, RetryAfter: math.MaxInt64}, time.Minute},
+		"of a day":    {hubspot.APIError{StatusCode: 500, Limit: &hubspot.RateLimit{Max: 250_000, Remaining: 40_000, Interval: 24 * time.Hour}}, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls := 0
+				tokens := newTokens(t, creatorFunc(func(context.Context, hubspot.Visitor) (hubspot.Token, error) {
+					calls++
+					return hubspot.Token{}, &tt.err
+				}), hubspot.TokensConfig{})
+				_, err := tokens.Token(t.Context(), visitorNo(0))
+				if _, ok := errors.AsType[*hubspot.APIError](err); !ok {
+					t.Errorf("%v", err)
+				}
+				time.Sleep(tt.after - time.Second)
+				_, _ = tokens.Token(t.Context(), visitorNo(1))
+				if calls != 1 {
+					t.Errorf("%d calls, want 1", calls)
+				}
+				time.Sleep(8 * time.Second)
+				_, _ = tokens.Token(t.Context(), visitorNo(2))
+				if calls != 2 {
+					t.Errorf("%d calls, want 2", calls)
+				}
+			})
+		})
+	}
+}
+
 func TestLimitsWithoutEnd(t *testing.T) {
 	if _, err := hubspot.NewTokens(creatorFunc(nil), hubspot.TokensConfig{MaxVisitors: math.MaxInt}); err != nil {
 		t.Error(err)

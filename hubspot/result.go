@@ -108,7 +108,7 @@ func conclude(token Token, err error, repeated bool) result {
 	// The last fifth of the account's burst limit is left to the customer's other
 	// integrations.
 	if limit != nil && limit.Remaining*5 < limit.Max && r.account.Sign != gate.Close {
-		r.account = gate.Outcome{Sign: gate.Close, For: limit.Interval, Why: errShare}
+		r.account = gate.Outcome{Sign: gate.Close, For: min(limit.Interval, longestLimit), Why: errShare}
 	}
 	return r
 }
@@ -120,6 +120,6 @@ func limitMemory(err error, asked time.Duration) time.Duration {
 	if errors.Is(err, ErrDailyLimit) {
 		return between(dailyMemory, dailyMemory*6/5)
 	}
-	d := cmp.Or(asked, defaultLimit)
+	d := cmp.Or(min(max(asked, 0), longestLimit), defaultLimit) // an adapter's may be past or without end
 	return min(between(d, d*11/10+1), longestLimit)
 }
