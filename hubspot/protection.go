@@ -47,7 +47,7 @@ func (t *Tokens) create(ctx context.Context, key string, v Visitor, kind EventKi
 // that is somebody else's or no longer good, and so may its error's methods, all
 // of which are called in here.
 func (t *Tokens) call(ctx context.Context, key string, v Visitor, kind EventKind, repeated bool) result {
-	pass, err := t.gate.Enter(ctx, v.Email, time.Now().Add(turnLimit)) // one person can have many keys
+	pass, err := t.gate.Enter(ctx, v.Email, time.Now().Add(turnLimits[kind])) // one person can have many keys
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {
 			t.note(Event{Kind: EventLimited, Visitor: t.name(key)}, &t.stats.Limited, slog.LevelInfo, "no room for a call at this pace; visitors without a token chat anonymously")

@@ -271,6 +271,43 @@ func TestSentinelsOfAdapters(t *testing.T) {
 	}
 }
 
+// Ten hours after a busy morning many tokens age at once. Their visitors have hours,
+// newcomers have none.
+func TestRenewalsLetNewcomersPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			time.Sleep(100 * time.Millisecond)
+			return hubspot.NewToken("t", v.Email, time.Now()), nil
+		}), hubspot.TokensConfig{})
+		for i := range 600 {
+			go tokens.Token(t.Context(), visitorNo(i))
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(10*time.Hour + 15*time.Minute)
+		var anonymous atomic.Int64
+		for i := range 600 { // 30 a second, and 5 newcomers
+			go tokens.Token(t.Context(), visitorNo(i))
+			if i%6 == 0 {
+				go func() {
+					ctx, cancel := context.WithTimeout(t.Context(), renderBudget)
+					defer cancel()
+					if _, err := tokens.Token(ctx, visitorNo(1000+i)); err != nil {
+						anonymous.Add(1)
+					}
+				}()
+			}
+			time.Sleep(time.Second / 30)
+		}
+		time.Sleep(time.Minute)
+		if n := anonymous.Load(); n > 0 {
+			t.Errorf("%d of 100 newcomers stayed anonymous", n)
+		}
+		if n := tokens.Stats().Renewed; n < 100 {
+			t.Errorf("%d renewals, want what the pace leaves, about 150", n)
+		}
+	})
+}
+
 // An adapter says how long is left, which may be nothing or for ever.
 func TestLimitsOfAdapters(t *testing.T) {
 	for name, tt := range map[string]struct {

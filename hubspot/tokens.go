@@ -63,10 +63,11 @@ type TokensConfig struct {
 
 // Limits on what one visitor's flight may take, far apart from what a page
 // waits: the page leaves within its render budget, the flight goes on.
-const (
-	flightLimit = 10 * time.Second // store, turn and call together
-	turnLimit   = 5 * time.Second  // for this call's turn at the pace
-)
+const flightLimit = 10 * time.Second // store, turn and call together
+
+// turnLimits are for a call's turn at the pace. A renewal, which has hours, does not
+// keep a place in the queue from those who have no token.
+var turnLimits = map[EventKind]time.Duration{EventCreated: 5 * time.Second, EventRenewed: 100 * time.Millisecond}
 
 // Tokens is a source of tokens that an application can ask on every page view. It
 // answers from memory, renews tokens in the background, and makes one call per
