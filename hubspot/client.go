@@ -40,7 +40,8 @@ type ClientOption func(*Client)
 
 // WithHTTPClient sets the HTTP client, for proxies, tracing or tests. It is
 // copied, and the copy never follows redirects, whatever CheckRedirect says. Its
-// Timeout and its transport's limit on response headers still apply.
+// Timeout and its transport's limit on response headers still apply, and it is up
+// to its transport to notice that a connection has died.
 func WithHTTPClient(c *http.Client) ClientOption {
 	return func(client *Client) { client.http = c }
 }
@@ -217,8 +218,8 @@ func noConnection(err error) error {
 		return fmt.Errorf("%w: no answer within the HTTP client's own Timeout", ErrUnavailable)
 	case errors.Is(err, errProxy):
 		return client.Err
-	case client.Err.Error() == http.StatusText(http.StatusProxyAuthRequired): // all that another transport tells of it
-		return fmt.Errorf("%w (407)", errProxy)
+	case strings.Contains(client.Err.Error(), "roxy"): // all that another transport tells of a 407, in the proxy's words
+		return errProxy
 	}
 	return fmt.Errorf("%w that can be read as HTTP", errNoAnswer)
 }

@@ -45,7 +45,7 @@ var (
 
 // What else an answer may mean.
 var (
-	errProxy       = fmt.Errorf("%w: the proxy on the way refuses", ErrUnavailable)
+	errProxy       = fmt.Errorf("%w: the proxy on the way cannot be used", ErrUnavailable)
 	errMigrating   = fmt.Errorf("%w: the account is being moved to another data centre", ErrUnavailable)
 	errWrongHublet = errors.New("hubspot: the account lives in another data centre")
 	errRefused     = errors.New("hubspot: refused") // for a reason that HubSpot does not document

@@ -268,7 +268,12 @@ func TestOwnTrouble(t *testing.T) {
 
 // These need a real network.
 func TestOwnTroubleOnTheWay(t *testing.T) {
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(407) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			io.WriteString(conn, "HTTP/1.1 407 Proxy Authentication Required (so it is said)\r\n\r\n")
+			conn.Close()
+		}
+	}))
 	t.Cleanup(proxy.Close)
 	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -286,8 +291,8 @@ func TestOwnTroubleOnTheWay(t *testing.T) {
 		client *hubspot.Client
 		want   string
 	}{
-		"407 on CONNECT": {newClient(t, hubspot.Config{}, hubspot.WithHTTPClient(&http.Client{Transport: through})), "the proxy on the way refuses (407)"},
-		"403 on CONNECT": {newClient(t, hubspot.Config{}), "the proxy on the way refuses (403)"},
+		"407 on CONNECT": {newClient(t, hubspot.Config{}, hubspot.WithHTTPClient(&http.Client{Transport: through})), "the proxy on the way cannot be used"},
+		"403 on CONNECT": {newClient(t, hubspot.Config{}), "the proxy on the way cannot be used (403)"},
 		"client's own Timeout": {newClient(t, hubspot.Config{APIURL: slow.URL}, hubspot.WithHTTPClient(&http.Client{Transport: slow.Client().Transport, Timeout: 50 * time.Millisecond})),
 			"HTTP client's own Timeout"},
 	} {

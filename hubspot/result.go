@@ -49,7 +49,7 @@ var failures = []failure{
 	{ErrRateLimited, classLimit, "the account makes too many calls"},
 	{errMigrating, classLimit, "the account is being migrated to another of HubSpot's data centres"},
 	{errCredential, classOutage, "the access token cannot be had: check HUBSPOT_ACCESS_TOKEN_FILE, or the function of WithCredential"},
-	{errProxy, classOutage, "the proxy on the way to HubSpot refuses: check HTTPS_PROXY, its credentials, and whether it lets api.hubapi.com through"},
+	{errProxy, classOutage, "the proxy on the way to HubSpot cannot be used: check HTTPS_PROXY, its credentials, which have to be percent-encoded, and whom it lets through"},
 	{ErrForbidden, classVisitor, "HubSpot refuses to identify a visitor: if it refuses all, it is most likely the account's plan, which has to be Professional or Enterprise"},
 	{ErrInvalidVisitor, classVisitor, notAccepted},
 	{errRefused, classVisitor, notAccepted},
