@@ -425,6 +425,43 @@ func TestErrorsThatPanic(t *testing.T) {
 	}
 }
 
+// hangingError asks for something that never comes when it is printed.
+type hangingError struct{ release chan struct{} }
+
+func (e hangingError) Error() string      { <-e.release; return "" }
+func (hangingError) Is(target error) bool { return target == hubspot.ErrUnauthorized }
+
+func TestErrorThatHangs(t *testing.T) {
+	hanging := hangingError{make(chan struct{})}
+	called := make(chan struct{})
+	tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+		if v.Email == ada.Email {
+			close(called)
+			return hubspot.Token{}, hanging
+		}
+		return hubspot.NewToken("t", v.Email, time.Now()), nil
+	}), hubspot.TokensConfig{})
+	ended := make(chan struct{})
+	go func() {
+		tokens.Token(t.Context(), ada)
+		close(ended)
+	}()
+	<-called
+	for range 20 { // while the call is concluded
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		_, err := tokens.Token(ctx, visitorNo(1))
+		cancel()
+		if err != nil {
+			t.Errorf("another: %v", err)
+			break
+		}
+		tokens.Invalidate(t.Context(), visitorNo(1))
+		runtime.Gosched()
+	}
+	close(hanging.release)
+	<-ended
+}
+
 // A repetition takes its own turn.
 func TestRetriesKeepThePace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

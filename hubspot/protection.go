@@ -77,7 +77,7 @@ func (t *Tokens) call(ctx context.Context, key string, v Visitor, kind EventKind
 		t.note(Event{Kind: EventGateOpened}, &t.stats.GateOpened, slog.LevelDebug, "HubSpot is asked again")
 	}
 	if r.account.Why == errShare {
-		t.log.Seldom(ctx, slog.LevelWarn, "share", errShare.Error()+"; visitors without a token chat anonymously")
+		t.log.Seldom(ctx, slog.LevelWarn, "share", "hubspot: the account's calls are nearly used up, and the rest is left to its other integrations; visitors without a token chat anonymously")
 	}
 	if panicked, ok := err.(*flight.PanicError); ok {
 		t.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)

@@ -3,6 +3,7 @@ package hubspot
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -85,16 +86,17 @@ func conclude(token Token, err error, repeated bool) result {
 	}
 	if err != nil {
 		r.failure = failureOf(err)
+		why := fmt.Errorf("%w: %w", gate.ErrClosed, err) // in words of now: whose Error hangs, does it here
 		switch r.class {
 		case classVisitor:
-			r.visitor, r.account = visitorMemory, gate.Outcome{Sign: gate.Trouble, For: accountMemory, Why: err}
+			r.visitor, r.account = visitorMemory, gate.Outcome{Sign: gate.Trouble, For: accountMemory, Why: why}
 		case classAccount:
-			r.account = gate.Outcome{Sign: gate.Close, For: accountMemory, Why: err}
+			r.account = gate.Outcome{Sign: gate.Close, For: accountMemory, Why: why}
 		case classLimit:
-			r.account = gate.Outcome{Sign: gate.Close, For: limitMemory(err, api.RetryAfter), Why: err}
+			r.account = gate.Outcome{Sign: gate.Close, For: limitMemory(err, api.RetryAfter), Why: why}
 		case classOutage:
 			r.visitor = between(2*time.Second, 10*time.Second)
-			r.account = gate.Outcome{Sign: gate.Trouble, For: between(10*time.Second, 30*time.Second), Why: err}
+			r.account = gate.Outcome{Sign: gate.Trouble, For: between(10*time.Second, 30*time.Second), Why: why}
 			r.pause = max(between(50*time.Millisecond, 150*time.Millisecond), api.RetryAfter)
 			passing := api.StatusCode >= http.StatusBadGateway && api.StatusCode <= http.StatusGatewayTimeout
 			r.again = (passing || errors.Is(err, errNoAnswer)) && r.pause <= longestPause
@@ -113,7 +115,7 @@ func conclude(token Token, err error, repeated bool) result {
 	return r
 }
 
-var errShare = errors.New("hubspot: the rest of the account's calls is left to its other integrations")
+var errShare = fmt.Errorf("%w: the rest of the account's calls is left to its other integrations", gate.ErrClosed)
 
 // limitMemory is what HubSpot asked to wait, within reason.
 func limitMemory(err error, asked time.Duration) time.Duration {

@@ -12,7 +12,6 @@ package gate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -62,7 +61,7 @@ func New(perSecond float64, burst int) *Gate {
 type Outcome struct {
 	Sign Sign
 	For  time.Duration // how long the gate closes, if it does
-	Why  error         // and what those hear who do not pass then; required with Trouble and Close
+	Why  error         // and what those hear who do not pass then: it wraps ErrClosed; required with Trouble and Close
 }
 
 // Sign is the part of an Outcome that moves the gate.
@@ -188,6 +187,6 @@ func (g *Gate) count(who string) int {
 
 func (g *Gate) close(o Outcome) {
 	if until := time.Now().Add(o.For); g.closed == nil || until.After(g.closedUntil) {
-		g.closedUntil, g.closed = until, fmt.Errorf("%w: %w", ErrClosed, o.Why)
+		g.closedUntil, g.closed = until, o.Why
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var errWhy = errors.New("why")
+var errWhy = fmt.Errorf("%w: why", gate.ErrClosed)
 
 // recorded is a gate and how it changed.
 type recorded struct {
@@ -378,7 +379,7 @@ func TestOneInTroubleClosesNothing(t *testing.T) {
 func TestOthersGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(100, 50)
-		why := errors.New("revoked")
+		why := fmt.Errorf("%w: revoked", gate.ErrClosed)
 		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, For: time.Minute, Why: why})
 		refused(t, g, why)
 		time.Sleep(time.Minute)
