@@ -271,6 +271,32 @@ func TestSentinelsOfAdapters(t *testing.T) {
 	}
 }
 
+// A few more come than the pace lets pass: most are identified on their first page,
+// and not nearly all too late for it.
+func TestNoStandingQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			time.Sleep(100 * time.Millisecond)
+			return hubspot.NewToken("t", v.Email, time.Now()), nil
+		}), hubspot.TokensConfig{})
+		var identified atomic.Int64
+		for i := range 12 * 120 {
+			go func() {
+				ctx, cancel := context.WithTimeout(t.Context(), renderBudget)
+				defer cancel()
+				if _, err := tokens.Token(ctx, visitorNo(i)); err == nil {
+					identified.Add(1)
+				}
+			}()
+			time.Sleep(time.Second / 12)
+		}
+		time.Sleep(time.Minute)
+		if n := identified.Load(); n < 50+10*120-20 {
+			t.Errorf("%d of 1,440 were identified on their first page, want what the pace allows, 1,250", n)
+		}
+	})
+}
+
 // Ten hours after a busy morning many tokens age at once. Their visitors have hours,
 // newcomers have none.
 func TestRenewalsLetNewcomersPass(t *testing.T) {

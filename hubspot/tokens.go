@@ -65,9 +65,10 @@ type TokensConfig struct {
 // waits: the page leaves within its render budget, the flight goes on.
 const flightLimit = 10 * time.Second // store, turn and call together
 
-// turnLimits are for a call's turn at the pace. A renewal, which has hours, does not
-// keep a place in the queue from those who have no token.
-var turnLimits = map[EventKind]time.Duration{EventCreated: 5 * time.Second, EventRenewed: 100 * time.Millisecond}
+// turnLimits are for a call's turn at the pace. Where more come than the pace lets
+// pass, a longer queue would not serve more of them, and all of them after their
+// page has left. A renewal, which has hours, takes a turn that is free.
+var turnLimits = map[EventKind]time.Duration{EventCreated: 150 * time.Millisecond, EventRenewed: 10 * time.Millisecond}
 
 // Tokens is a source of tokens that an application can ask on every page view. It
 // answers from memory, renews tokens in the background, and makes one call per
