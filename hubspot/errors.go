@@ -163,8 +163,8 @@ func newAPIError(res *http.Response, body []byte, private []string) *APIError {
 // How much is kept of an answer, for the operator.
 const maxMessage, maxDetails = 300, 10
 
-// documented words are HubSpot's own, whatever the visitor is called: what an answer
-// means depends on them.
+// documented words are HubSpot's own, even if they contain a visitor's name: what an
+// answer means depends on them.
 var documented = []string{"MISSING_SCOPES", "DAILY", "TEN_SECONDLY_ROLLING", "INVALID_AUTHENTICATION", "EXPIRED_AUTHENTICATION", "VALIDATION_ERROR"}
 
 var identifier = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)

@@ -86,7 +86,7 @@ func conclude(token Token, err error, repeated bool) result {
 	}
 	if err != nil {
 		r.failure = failureOf(err)
-		why := fmt.Errorf("%w: %w", gate.ErrClosed, err) // in words of now: whose Error hangs, does it here
+		why := fmt.Errorf("%w: %w", gate.ErrClosed, err) // its Error is called here: it may hang, and the gate has a lock
 		switch r.class {
 		case classVisitor:
 			r.visitor, r.account = visitorMemory, gate.Outcome{Sign: gate.Trouble, For: accountMemory, Why: why}
@@ -102,8 +102,8 @@ func conclude(token Token, err error, repeated bool) result {
 			r.again = (passing || errors.Is(err, errNoAnswer)) && r.pause <= longestPause
 		}
 	}
-	// A credential that is replaced meanwhile says nothing of the account, but one that
-	// always is, since each is new, does.
+	// A 401 for a credential that was replaced meanwhile says nothing about the account.
+	// A second one does: the credential may be a new one for each call.
 	if errors.Is(err, errReplaced) && !repeated {
 		r.again, r.class, r.account = true, classOutage, gate.Outcome{}
 	}

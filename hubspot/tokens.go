@@ -56,8 +56,8 @@ type TokensConfig struct {
 	StoreSecret Secret
 	// Logger receives what an operator needs to know. Default slog.Default().
 	Logger *slog.Logger
-	// Observer, if set, is called for every [Event], and the call to HubSpot waits
-	// for it. It has to be quick and safe for concurrent use.
+	// Observer, if set, is called for every [Event] and waited for. It has to be
+	// quick and safe for concurrent use.
 	Observer func(Event)
 }
 
@@ -65,9 +65,9 @@ type TokensConfig struct {
 // waits: the page leaves within its render budget, the flight goes on.
 const flightLimit = 10 * time.Second // store, turn and call together
 
-// turnLimits are for a call's turn at the pace. Where more come than the pace lets
-// pass, a longer queue would not serve more of them, and all of them after their
-// page has left. A renewal, which has hours, takes a turn that is free.
+// turnLimits are how long a call waits for its turn at the pace. When more visitors
+// come than the pace lets pass, a longer queue would not serve more of them, but all
+// of them after their page has left. A renewal has hours: it takes a free turn only.
 var turnLimits = map[EventKind]time.Duration{EventCreated: 150 * time.Millisecond, EventRenewed: 10 * time.Millisecond}
 
 // Tokens is a source of tokens that an application can ask on every page view. It
