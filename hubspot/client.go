@@ -144,7 +144,10 @@ func (c *Client) CreateToken(ctx context.Context, v Visitor) (Token, error) {
 	case res == nil:
 		return Token{}, noConnection(err)
 	case res.StatusCode != http.StatusOK:
-		private := []string{accessToken, v.Email, v.Email[:strings.LastIndex(v.Email, "@")], v.FirstName, v.LastName}
+		private := []string{accessToken, v.Email, v.FirstName, v.LastName}
+		if local, _, _ := strings.Cut(v.Email, "@"); len(local) > 2 { // shorter ones are in every other word
+			private = append(private, local)
+		}
 		err := newAPIError(res, answer, slices.AppendSeq(private, maps.Values(v.AgentContext)))
 		if res.StatusCode == http.StatusUnauthorized {
 			if now, _ := c.accessToken(call); now != "" && now != accessToken {

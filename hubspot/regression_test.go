@@ -271,9 +271,9 @@ func TestSentinelsOfAdapters(t *testing.T) {
 	}
 }
 
-// A few more come than the pace lets pass: most are identified on their first page,
-// and not nearly all too late for it.
-func TestNoStandingQueue(t *testing.T) {
+// A few more come than the pace lets pass: as many as it does are identified on their
+// first page, or by its script, and not nearly all too late for both.
+func TestQueueIsNoLongerThanAnybodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
 			time.Sleep(100 * time.Millisecond)
@@ -282,17 +282,20 @@ func TestNoStandingQueue(t *testing.T) {
 		var identified atomic.Int64
 		for i := range 12 * 120 {
 			go func() {
-				ctx, cancel := context.WithTimeout(t.Context(), renderBudget)
-				defer cancel()
-				if _, err := tokens.Token(ctx, visitorNo(i)); err == nil {
-					identified.Add(1)
+				for _, wait := range []time.Duration{renderBudget, 4 * time.Second} { // the page's, and the endpoint's
+					ctx, cancel := context.WithTimeout(t.Context(), wait)
+					defer cancel()
+					if _, err := tokens.Token(ctx, visitorNo(i)); err == nil {
+						identified.Add(1)
+						return
+					}
 				}
 			}()
 			time.Sleep(time.Second / 12)
 		}
 		time.Sleep(time.Minute)
 		if n := identified.Load(); n < 50+10*120-20 {
-			t.Errorf("%d of 1,440 were identified on their first page, want what the pace allows, 1,250", n)
+			t.Errorf("%d of 1,440 were identified, want what the pace allows, 1,250", n)
 		}
 	})
 }

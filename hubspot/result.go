@@ -105,7 +105,8 @@ func conclude(token Token, err error, repeated bool) result {
 	// A 401 for a credential that was replaced meanwhile says nothing about the account.
 	// A second one does: the credential may be a new one for each call.
 	if errors.Is(err, errReplaced) && !repeated {
-		r.again, r.class, r.account = true, classOutage, gate.Outcome{}
+		r.again, r.account = true, gate.Outcome{}
+		r.failure = failure{errReplaced, classOutage, "the access token was replaced while it was used"}
 	}
 	// The last fifth of the account's burst limit is left to the customer's other
 	// integrations.

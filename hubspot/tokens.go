@@ -65,10 +65,11 @@ type TokensConfig struct {
 // waits: the page leaves within its render budget, the flight goes on.
 const flightLimit = 10 * time.Second // store, turn and call together
 
-// turnLimits are how long a call waits for its turn at the pace. When more visitors
-// come than the pace lets pass, a longer queue would not serve more of them, but all
-// of them after their page has left. A renewal has hours: it takes a free turn only.
-var turnLimits = map[EventKind]time.Duration{EventCreated: 150 * time.Millisecond, EventRenewed: 10 * time.Millisecond}
+// turnLimits are how long a call waits for its turn at the pace. A page's script asks
+// for as long as four seconds: where more visitors come than the pace lets pass, a
+// longer queue would not serve more of them, but all of them too late. A renewal has
+// hours: it takes a free turn only.
+var turnLimits = map[EventKind]time.Duration{EventCreated: 3500 * time.Millisecond, EventRenewed: 10 * time.Millisecond}
 
 // Tokens is a source of tokens that an application can ask on every page view. It
 // answers from memory, renews tokens in the background, and makes one call per
