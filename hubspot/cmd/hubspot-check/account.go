@@ -176,6 +176,8 @@ func (c *checker) noAnswer(err error, begun bool) (check string, p problem) {
 		return "answer", problem{"the answer began, and was not whole within " + limit, "look for what slows it down: a proxy or firewall that holds answers back; raise HUBSPOT_TIMEOUT (to 10s at most) only where the way is that slow"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return "answer", problem{"there was a connection and no answer within " + limit, "try again; if it stays so, look at https://status.hubspot.com and for a firewall that holds connections open"}
+	case strings.Contains(text, "the proxy on the way"):
+		return "answer", problem{strings.TrimPrefix(text, "hubspot: "), "look into HTTPS_PROXY: its credentials, percent-encoded, and whether it lets this machine through to HubSpot"}
 	case strings.Contains(text, "token cannot be had"):
 		return "credential", problem{"the access token cannot be read now", "let HUBSPOT_ACCESS_TOKEN_FILE name a file that the application may read"}
 	case strings.Contains(text, "broke off"):
