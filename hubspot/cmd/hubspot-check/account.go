@@ -37,6 +37,12 @@ func (c *checker) account(ctx context.Context) hubspot.Token {
 		return hubspot.Token{}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+		if res.StatusCode != http.StatusOK {
+			return errors.New("the proxy says " + res.Status) // in place of the status alone
+		}
+		return nil
+	}
 	defer transport.CloseIdleConnections()
 	seen := &watch{next: transport}
 	client, err := hubspot.NewClient(c.cfg, hubspot.WithHTTPClient(&http.Client{Transport: seen}))
