@@ -991,6 +991,41 @@ func TestHeadersLeaveWhileThePageIsDrawn(t *testing.T) {
 	}
 }
 
+// leaving is an outer writer that sets headers of its own as they leave, as session
+// managers do.
+type leaving struct {
+	http.ResponseWriter
+	begun chan struct{}
+}
+
+func (w leaving) WriteHeader(status int) {
+	close(w.begun)
+	w.Header().Add("Cache-Control", `no-cache="Set-Cookie"`)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// A map that one goroutine reads while another writes to it ends the process: a page
+// of nobody's that has begun is drawn without a look at the headers.
+func TestPageIsDrawnWhileSomebodySetsHeaders(t *testing.T) {
+	a := newApp(t)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := leaving{w, make(chan struct{})}
+		a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			drawn := make(chan struct{})
+			go func() {
+				defer close(drawn)
+				<-out.begun
+				snippet.HTML(r.Context())
+			}()
+			w.WriteHeader(http.StatusServiceUnavailable)
+			<-drawn
+		})).ServeHTTP(out, r)
+	})
+	for range 100 {
+		serve(h, navigation())
+	}
+}
+
 // sniffing is an outer writer that looks for the content type in the first part of
 // the body, as compressors do.
 type sniffing struct{ http.ResponseWriter }

@@ -32,6 +32,7 @@ type request struct {
 	deadline time.Time     // end of the render budget, once somebody waited
 	fate     fate
 	expire   bool          // the widget's cookies, which are another's
+	open     bool          // the page began as an anonymous visitor's
 	returned bool          // the handler, with nothing written: whoever draws now may write past the boundary
 	drawn    bool          // a page part was given…
 	varies   bool          // …that depends on who asks…
@@ -159,8 +160,8 @@ func (q *request) draw(is who, onDemand bool) (claim, reason string) {
 	case onDemand:
 		q.asks = true
 		return identity.Ask, ""
-	case q.fate == left && !is.ok && !public(q.out.header):
-		return identity.Anybody, is.reason // the page began as an anonymous visitor's
+	case q.open && !is.ok: // the headers themselves are somebody else's by now
+		return identity.Anybody, is.reason
 	// Fail closed: what a cache may hand to others must not carry a token.
 	case q.fate == left, q.returned, q.fate == undecided && public(q.out.header), q.m.withholds():
 		return identity.Anybody, "caches may share this page, so it is the same for everybody"
@@ -272,7 +273,7 @@ func (q *request) settle(status int, start []byte, whole bool) fate {
 	case (dependent && brought != "" || q.asks && brought != wanted) && !q.who.never && !public(h):
 		q.fate = private
 	default:
-		q.fate = left
+		q.fate, q.open = left, open
 		if dependent {
 			varyByCookie(h)
 		}
