@@ -60,10 +60,16 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := m.newRequest(w, r)
-	q.become(q.is(), false) // whoever it is: the answer is theirs
-	token, err := q.answer()
+	is := q.is()
+	q.become(is, false) // whoever it is: the answer is theirs
+	token, err := hubspot.Token{}, error(nil)
+	if is.ok && !q.off {
+		ctx, cancel := context.WithTimeout(r.Context(), endpointWait)
+		defer cancel()
+		token, err = q.fetch(ctx, is)
+	}
 	q.settle(0, nil, true)
-	if reason := cmp.Or(why(err), q.is().reason); m.cfg.Debug && reason != "" {
+	if reason := cmp.Or(why(err), is.reason); m.cfg.Debug && reason != "" {
 		h.Set("Hubspot-Visitor-Reason", reason) // the page's script says it in the console
 	}
 	switch {
@@ -79,15 +85,4 @@ func (m *Middleware) serveToken(w http.ResponseWriter, r *http.Request) {
 		// The client has left if this fails.
 		_ = json.NewEncoder(w).Encode(identification{token.Email(), token.Reveal(), token.ExpiresAt().UTC(), m.fingerprint(token.Email())})
 	}
-}
-
-// answer is the visitor's token; the zero Token for nobody.
-func (q *request) answer() (hubspot.Token, error) {
-	is := q.is()
-	if !is.ok || q.off {
-		return hubspot.Token{}, nil
-	}
-	ctx, cancel := context.WithTimeout(q.http.Context(), endpointWait)
-	defer cancel()
-	return q.fetch(ctx, is)
 }

@@ -101,20 +101,16 @@ func (g *Gate) Enter(ctx context.Context, who string, deadline time.Time) (*Pass
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	err = g.limiter.Wait(ctx)
+	if g.limiter.Wait(ctx) != nil {
+		pass.Leave(Outcome{})
+		return nil, ErrNoRoom
+	}
 	g.mu.Lock()
-	switch {
-	case err != nil:
-		err = ErrNoRoom
-	case !pass.trial && g.closed != nil: // meanwhile
-		err = g.closed
+	defer g.mu.Unlock()
+	if !pass.trial && g.closed != nil { // meanwhile
+		return nil, g.closed
 	}
-	g.mu.Unlock()
-	if err == nil {
-		return pass, nil
-	}
-	pass.Leave(Outcome{})
-	return nil, err
+	return pass, nil
 }
 
 // closedFor is the error for a call that may not even be the trial.

@@ -86,10 +86,7 @@ func New[V any](limit int, dead func(*V) bool) *Cache[V] {
 // Get is the value of key, dead or not; nil if there is none.
 func (c *Cache[V]) Get(key string) *V {
 	s, _ := c.locate(key)
-	for range maxSpins {
-		if !s.writing.Load() {
-			break
-		}
+	for i := 0; i < maxSpins && s.writing.Load(); i++ {
 	}
 	item, ok := s.items.Get(key)
 	if !ok {
