@@ -94,8 +94,7 @@ func (o *observer) note(e Event, counter *int64, level slog.Level, message strin
 	}
 	o.log.Seldom(context.Background(), level, message, "hubspot: "+message, attrs...)
 	if o.callback != nil {
-		_, err := flight.Guard(context.Background(), func(context.Context) (_ any, _ error) { o.callback(e); return })
-		if panicked, ok := err.(*flight.PanicError); ok {
+		if panicked, ok := flight.Run(func() { o.callback(e) }).(*flight.PanicError); ok {
 			o.log.Panicked(context.Background(), "hubspot: the Observer panicked", panicked)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/seal"
 )
 
 // Each of these went wrong once.
@@ -66,6 +67,30 @@ func TestObserverThatDoesNotReturn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// leavingHandler ends the goroutine that logs, as t.FailNow in a test's handler does.
+type leavingHandler struct{ slog.Handler }
+
+func (leavingHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (leavingHandler) Handle(context.Context, slog.Record) error { runtime.Goexit(); return nil }
+
+func TestLogHandlerThatDoesNotReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			calls++
+			return hubspot.NewToken("t", v.Email, time.Now()), nil
+		}), hubspot.TokensConfig{Logger: slog.New(leavingHandler{})})
+		for range 3 {
+			if _, err := tokens.Token(t.Context(), ada); err != nil {
+				t.Errorf("the visitor pays for it: %v", err)
+			}
+		}
+		if calls != 1 {
+			t.Errorf("%d calls, want 1", calls)
+		}
+	})
 }
 
 // The client's own retries of a 429 were out of the gate's sight.
@@ -447,5 +472,44 @@ func TestOneVisitorsShareOfTheCalls(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// toldStore tells of what is put into it.
+type toldStore struct {
+	mapStore
+	keys chan string
+}
+
+func (s *toldStore) Set(_ context.Context, key string, _ []byte, _ time.Duration) error {
+	s.keys <- key
+	return nil
+}
+
+// Another release may call the parts of a record otherwise, and seal it all the same.
+func TestRecordsOfAnotherRelease(t *testing.T) {
+	secret := strings.Repeat("s", 32)
+	sealer, err := seal.New([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, record := range map[string]string{
+		"no token":   `{"value":"old","email":"ada@example.com","issuedAt":%q}`,
+		"no time":    `{"token":"old","email":"ada@example.com","issued":%q}`,
+		"no address": `{"token":"old","address":"ada@example.com","issuedAt":%q}`,
+	} {
+		store := &toldStore{mapStore{map[string][]byte{}}, make(chan string)}
+		for _, want := range []string{"old", "new"} {
+			tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+				return hubspot.NewToken(want, v.Email, time.Now()), nil
+			}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(secret)})
+			if got, err := tokens.Token(t.Context(), ada); got.Reveal() != want {
+				t.Errorf("%s: %q, %v, want %q", name, got.Reveal(), err, want)
+				break
+			}
+			key := <-store.keys
+			plain := fmt.Sprintf(record, time.Now().Format(time.RFC3339))
+			store.records[key] = sealer.Seal(strings.TrimPrefix(key, "hubspot-visitor:token:"), []byte(plain))
+		}
 	}
 }

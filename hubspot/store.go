@@ -83,7 +83,7 @@ func (s *sharedStore) open(name string, sealed []byte) (Token, error) {
 		return Token{}, recordError("is damaged or not for this key")
 	}
 	var r record
-	if err := json.Unmarshal(plain, &r); err != nil {
+	if err := json.Unmarshal(plain, &r); err != nil || r.Token == "" || r.IssuedAt.IsZero() {
 		return Token{}, recordError("has another format")
 	}
 	// The age is carried over to this process's monotonic clock.

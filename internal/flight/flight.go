@@ -90,3 +90,10 @@ func Guard[V any](ctx context.Context, work func(context.Context) (V, error)) (v
 		return v, ctx.Err()
 	}
 }
+
+// Run runs work on a goroutine of its own and waits for it. The error tells that
+// work panicked, or called runtime.Goexit.
+func Run(work func()) error {
+	_, err := Guard(context.Background(), func(context.Context) (_ any, _ error) { work(); return })
+	return err
+}

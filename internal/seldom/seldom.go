@@ -54,12 +54,10 @@ func (l *Logger) Once(ctx context.Context, level slog.Level, message string) {
 	}
 }
 
-// Log logs message. A slog.Handler that panics harms nobody but the line: then it
-// reports false.
+// Log logs message. A slog.Handler, which is the application's, that panics or calls
+// runtime.Goexit harms nobody but the line: then Log reports false.
 func (l *Logger) Log(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) (ok bool) {
-	defer func() { _ = recover() }() // the handler is the application's, and the page goes on without its line
-	cmp.Or(l.To, slog.Default()).LogAttrs(ctx, level, message, attrs...)
-	return true
+	return flight.Run(func() { cmp.Or(l.To, slog.Default()).LogAttrs(ctx, level, message, attrs...) }) == nil
 }
 
 // Panicked logs that a function of the application's did, as message says. The
