@@ -29,7 +29,7 @@ const maxAnswer = 64 << 10
 // Client makes HubSpot's token call. It caches nothing: put [Tokens] in front of
 // it. It is safe for concurrent use.
 type Client struct {
-	http       *http.Client
+	http       opaque[*http.Client] // its connections hold what was sent
 	url        string
 	timeout    time.Duration
 	credential func(context.Context) (string, error)
@@ -43,7 +43,7 @@ type ClientOption func(*Client)
 // Timeout and its transport's limit on response headers still apply, and it is up
 // to its transport to notice that a connection has died.
 func WithHTTPClient(c *http.Client) ClientOption {
-	return func(client *Client) { client.http = c }
+	return func(client *Client) { client.http = hide(c) }
 }
 
 // WithCredential sets a function that returns the access token, in place of
@@ -80,8 +80,8 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 		return nil, err
 	}
 	own := http.Client{} // with http.DefaultTransport, where the application replaced it by a kind of its own
-	if c.http != nil {
-		own = *c.http
+	if given := c.http.get(); given != nil {
+		own = *given
 	} else if transport, ok := http.DefaultTransport.(*http.Transport); ok {
 		transport = transport.Clone()
 		transport.MaxIdleConnsPerHost = 16 // calls come in bursts to this one host
@@ -98,13 +98,13 @@ func NewClient(cfg Config, options ...ClientOption) (*Client, error) {
 	}
 	// The credential must not travel to wherever an answer points.
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c.http = &own
+	c.http = hide(&own)
 	return c, nil
 }
 
 // CloseIdleConnections closes the connections that the Client keeps for later
 // calls. The Client can still be used afterwards.
-func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() { c.http.get().CloseIdleConnections() }
 
 // tokenRequest is the body of the token call. Optional fields are left out when
 // empty: some of HubSpot's versions do not know hsCustomerAgentContext.
@@ -196,7 +196,7 @@ func (c *Client) post(ctx context.Context, accessToken string, body []byte) (*ht
 	req.Header.Set("Authorization", "Bearer "+accessToken)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	res, err := c.http.Do(req)
+	res, err := c.http.get().Do(req)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -208,15 +208,19 @@ func (c *Client) post(ctx context.Context, accessToken string, body []byte) (*ht
 	return res, answer, err
 }
 
-// noConnection keeps the errors of the network. Others, such as that an answer
-// is not HTTP, may quote what came from the other side.
+// noConnection keeps the errors of the network alone. What a transport puts around
+// them, and others, such as that an answer is not HTTP, may quote what went either way.
 func noConnection(err error) error {
-	client, _ := errors.AsType[*url.Error](err)
+	for network := err; network != nil; network = errors.Unwrap(network) {
+		switch network.(type) {
+		case *net.OpError, *net.DNSError, *tls.CertificateVerificationError:
+			return fmt.Errorf("%w: %w", errNoAnswer, network)
+		}
+	}
+	client, _ := errors.AsType[*url.Error](err) // as net/http's all are
 	switch {
-	case is[*net.OpError](err), is[*net.DNSError](err), is[*tls.CertificateVerificationError](err),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: %w", errNoAnswer, err)
-	case client == nil:
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: %w", errNoAnswer, io.EOF)
 	case client.Timeout():
 		return fmt.Errorf("%w: no answer within the HTTP client's own Timeout", ErrUnavailable)
 	case errors.Is(err, errProxy):
@@ -226,8 +230,6 @@ func noConnection(err error) error {
 	}
 	return fmt.Errorf("%w that can be read as HTTP", errNoAnswer)
 }
-
-func is[E error](err error) bool { _, ok := errors.AsType[E](err); return ok }
 
 func parseToken(answer []byte) (string, error) {
 	var ok struct{ Token string }

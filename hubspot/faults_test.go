@@ -678,6 +678,20 @@ func TestBodyThatCannotBeClosedTwice(t *testing.T) {
 	})
 }
 
+// A transport of somebody's says what it sent, around an error of the network.
+func TestTransportsThatQuoteTheRequest(t *testing.T) {
+	for name, cause := range map[string]error{"EOF": io.EOF, "cut": io.ErrUnexpectedEOF, "other": errors.New("other")} {
+		client := newClient(t, hubspot.Config{AccessToken: hubspot.NewSecret(secretCredential)}, hubspot.WithHTTPClient(&http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			body, _ := io.ReadAll(r.Body)
+			return nil, fmt.Errorf("sent %v %s: %w", r.Header, body, cause)
+		})}))
+		_, err := client.CreateToken(t.Context(), ada)
+		if !errors.Is(err, hubspot.ErrUnavailable) || leaks(err.Error(), ada.Email) != "" || leaks(err.Error(), secretCredential) != "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // pipes is a network in memory.
 type pipes chan net.Conn
 

@@ -61,10 +61,11 @@ type Stats struct {
 
 // Stats returns the current counters. They are not read atomically as a whole.
 func (t *Tokens) Stats() Stats {
-	t.mu.Lock()
-	stats := t.stats
-	t.mu.Unlock()
-	stats.Evictions, stats.Entries = t.cache.Evictions(), t.cache.Len()
+	s := t.get()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.stats
+	stats.Evictions, stats.Entries = s.cache.Evictions(), s.cache.Len()
 	return stats
 }
 

@@ -21,7 +21,7 @@ func (r *refusal) over() bool { return !time.Now().Before(r.until) }
 
 // create stands between the visitors and HubSpot: it makes a token for v, by one
 // call and at most one quick repetition, unless HubSpot refused v a moment ago.
-func (t *Tokens) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
+func (t *source) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
 	if refused := t.refusals.Get(key); refused != nil && !refused.over() {
 		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, refused.err)
 	}
@@ -46,7 +46,7 @@ func (t *Tokens) create(ctx context.Context, key string, v Visitor, kind EventKi
 // who come next. It believes nothing: the Creator may panic, hang, or give a token
 // that is somebody else's or no longer good, and so may its error's methods, all
 // of which are called in here.
-func (t *Tokens) call(ctx context.Context, key string, v Visitor, kind EventKind, repeated bool) result {
+func (t *source) call(ctx context.Context, key string, v Visitor, kind EventKind, repeated bool) result {
 	pass, err := t.gate.Enter(ctx, v.Email, time.Now().Add(turnLimits[kind])) // one person can have many keys
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {

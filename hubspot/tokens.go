@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"strconv"
 	"time"
@@ -78,10 +76,12 @@ var turnLimits = map[EventKind]time.Duration{EventCreated: 3500 * time.Milliseco
 //
 // It is safe for concurrent use and needs no closing: its only goroutines are
 // those of calls under way, which end by themselves within ten seconds.
-type Tokens struct {
-	creator Creator
-	lives   lives
-	// What knows visitors is behind pointers: printers stop there.
+type Tokens struct{ opaque[*source] }
+
+// source is a Tokens where no printer looks: nearly all in it knows visitors.
+type source struct {
+	creator  Creator
+	lives    lives
 	gate     *gate.Gate
 	cache    *tokencache.Cache[entry]
 	flights  *flight.Group[Token]
@@ -115,7 +115,7 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 	}
 	limit := cmp.Or(cfg.MaxVisitors, 50_000)
 	lives := lives{cmp.Or(cfg.Margin, 30*time.Minute), time.Now()}
-	return &Tokens{
+	return &Tokens{hide(&source{
 		creator:  creator,
 		lives:    lives,
 		gate:     gate.New(cmp.Or(cfg.CallsPerSecond, 10), cmp.Or(cfg.Burst, 50)),
@@ -124,11 +124,8 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 		refusals: tokencache.New(limit, (*refusal).over),
 		store:    &sharedStore{store: cfg.Store, sealer: sealer, observer: o, places: make(chan struct{}, storeMaxCalls)},
 		observer: o,
-	}, nil
+	})}, nil
 }
-
-// Format prints only the type, since the contents of a Tokens are about visitors.
-func (Tokens) Format(f fmt.State, _ rune) { io.WriteString(f, "hubspot.Tokens") }
 
 // Token returns a token for v that is valid for at least Margin.
 //
@@ -143,6 +140,10 @@ func (Tokens) Format(f fmt.State, _ rune) { io.WriteString(f, "hubspot.Tokens") 
 // Creator's, or matches ErrCoolingDown (and what led to it) if HubSpot was not
 // asked. None of them is meant for visitors, and none says who the visitor is.
 func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
+	return t.get().token(ctx, v)
+}
+
+func (t *source) token(ctx context.Context, v Visitor) (Token, error) {
 	if !v.EmailVerified {
 		return Token{}, ErrUnverifiedEmail
 	}
@@ -171,7 +172,7 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 
 // begin joins the visitor's flight, or begins it. state is what the entry in memory
 // is worth.
-func (t *Tokens) begin(key string, v Visitor, state freshness) flight.Flight[Token] {
+func (t *source) begin(key string, v Visitor, state freshness) flight.Flight[Token] {
 	// The generation is part of the flight's key: nobody who asks after an
 	// Invalidate joins a flight from before it.
 	generation := t.cache.Generation(key)
@@ -182,7 +183,7 @@ func (t *Tokens) begin(key string, v Visitor, state freshness) flight.Flight[Tok
 
 // fetch is one flight: somebody's fresh token in memory or in the Store, or else
 // a new one from HubSpot.
-func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, state freshness, generation uint32) (Token, error) {
+func (t *source) fetch(ctx context.Context, key string, v Visitor, state freshness, generation uint32) (Token, error) {
 	// Another flight may have landed between this caller's look and its flight.
 	if e := t.cache.Get(key); e != nil && e.freshness(t.lives.now()) == fresh {
 		return e.token(), nil
@@ -208,7 +209,7 @@ func (t *Tokens) fetch(ctx context.Context, key string, v Visitor, state freshne
 }
 
 // share puts a new token into the Store.
-func (t *Tokens) share(key string, token Token, generation uint32) {
+func (t *source) share(key string, token Token, generation uint32) {
 	ctx, e := context.Background(), t.lives.entry(token)
 	t.store.set(ctx, key, token, e.left(t.lives.now()))
 	// An Invalidate since then may have deleted before this wrote, and a write
@@ -227,7 +228,9 @@ func (t *Tokens) share(key string, token Token, generation uint32) {
 // reached, an Event says so, and the record there lives until it expires. Other
 // replicas keep what they have in memory. HubSpot has no way to revoke a token:
 // pages that have it keep it.
-func (t *Tokens) Invalidate(ctx context.Context, v Visitor) {
+func (t *Tokens) Invalidate(ctx context.Context, v Visitor) { t.get().invalidate(ctx, v) }
+
+func (t *source) invalidate(ctx context.Context, v Visitor) {
 	ctx = context.WithoutCancel(ctx) // a browser that leaves at the log-out must not keep the record; the store has its limit
 	key := v.key()
 	t.cache.Delete(key)

@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/seal"
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/tokencache"
 )
 
 // marker is the cookie by which a browser knows who is signed in now: pages
@@ -44,13 +47,17 @@ func overTLS(r *http.Request) bool {
 	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
-// fingerprint is a keyed hash of the portal and the address. The case of an
-// address does not make another person of its owner.
-func (m *Middleware) fingerprint(email string) string {
-	if f := m.fingerprints.Get(email); f != nil {
-		return *f
+// fingerprints gives an address's keyed hash. The case of an address does not make
+// another person of its owner. 50,000 are remembered, at about 200 bytes each:
+// a keyed hash on each page costs more than all else.
+func fingerprints(sealer *seal.Sealer, portalID string) func(email string) string {
+	known := tokencache.New(50_000, func(*string) bool { return false })
+	return func(email string) string {
+		if f := known.Get(email); f != nil {
+			return *f
+		}
+		f := sealer.Name("fingerprint " + portalID + " " + strings.ToLower(email))[:16]
+		known.Add(strings.Clone(email), f, 0) // none is ever deleted: generation 0
+		return f
 	}
-	f := m.sealer.Name("fingerprint " + m.cfg.PortalID + " " + strings.ToLower(email))[:16]
-	m.fingerprints.Add(strings.Clone(email), f, 0) // none is ever deleted: generation 0
-	return f
 }

@@ -32,7 +32,6 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/identity"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seal"
 	"github.com/seed84b9cbbc/hubspot-visitor/internal/seldom"
-	"github.com/seed84b9cbbc/hubspot-visitor/internal/tokencache"
 )
 
 // TokenSource is where tokens come from: a [*hubspot.Tokens].
@@ -58,17 +57,13 @@ type Middleware struct {
 	store           hubspot.Store // for FromEnv to give to its token source
 	problems        []error       // with how it is made
 
-	loaderSrc    string
-	marker       marker
-	sealer       *seal.Sealer
-	fingerprints *tokencache.Cache[string] // by address: a keyed hash on each page costs more than all else
+	loaderSrc   string
+	marker      marker
+	fingerprint func(email string) string // printers do not look into it
 
 	withheld atomic.Int64 // until then no page has a token, in nanoseconds
 	onDemand atomic.Bool  // pages ask when the chat is wanted: so the last one did
 }
-
-// maxFingerprints bounds what is remembered of them: about 200 bytes each.
-const maxFingerprints = 50_000
 
 const defaultTokenPath = "/hubspot-visitor/token"
 
@@ -221,8 +216,8 @@ func (m *Middleware) finish(tokens TokenSource) (*Middleware, error) {
 	if err := errors.Join(append(m.problems, m.cfg.Validate(), err)...); err != nil {
 		return nil, err
 	}
-	m.sealer, m.loaderSrc, m.marker = sealer, m.cfg.LoaderSrc(), marker{"hubspot_visitor_" + m.cfg.PortalID}
-	m.fingerprints = tokencache.New(maxFingerprints, func(*string) bool { return false })
+	m.loaderSrc, m.marker = m.cfg.LoaderSrc(), marker{"hubspot_visitor_" + m.cfg.PortalID}
+	m.fingerprint, m.store = fingerprints(sealer, m.cfg.PortalID), nil
 	if !m.identifies() {
 		m.tokenPath = ""
 	}
