@@ -363,6 +363,22 @@ func TestATrialThatIsNotMadeIsGivenBack(t *testing.T) {
 	})
 }
 
+// Whoever leaves while the trial waits for its turn leaves it to others.
+func TestATrialThatLeavesTheQueueIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(0.1, 1)
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Close, Why: errWhy, For: time.Second})
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := g.Enter(ctx, "impatient", time.Now().Add(time.Minute)); !errors.Is(err, gate.ErrNoRoom) {
+			t.Errorf("%v", err)
+		}
+		enter(t, g).Leave(gate.Outcome{Sign: gate.Well})
+		g.heard(t, false, true)
+	})
+}
+
 // One whom HubSpot cannot serve asks again and again, others seldom.
 func TestOneInTroubleClosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
