@@ -2,10 +2,10 @@ package main
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/gofiber/fiber/v3"
-	"github.com/gofiber/fiber/v3/middleware/adaptor"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
 )
@@ -17,10 +17,6 @@ import (
 // group.
 func chatHandler(chat *middleware.Middleware) fiber.Handler {
 	return func(c fiber.Ctx) error {
-		r, err := adaptor.ConvertRequest(c, true)
-		if err != nil {
-			return fiber.ErrBadRequest
-		}
 		out := &response{c: c, header: http.Header{}}
 		out.read()
 		pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,9 +28,30 @@ func chatHandler(chat *middleware.Middleware) fiber.Handler {
 			out.read() // what the pages have set
 			send(w, c)
 		})
-		chat.Handler(pages).ServeHTTP(out, r.WithContext(c.Context()))
+		chat.Handler(pages).ServeHTTP(out, request(c))
 		return nil
 	}
+}
+
+// request presents fiber's request to net/http, except for the body: the chat needs
+// none, and adaptor.ConvertRequest would read uploads into memory, and leave
+// nothing for those who stream them.
+func request(c fiber.Ctx) *http.Request {
+	in := c.Request()
+	r := &http.Request{
+		Method:     c.Method(),
+		URL:        &url.URL{Path: string(in.URI().Path()), RawQuery: string(in.URI().QueryString())},
+		Header:     http.Header{},
+		Body:       http.NoBody,
+		Host:       string(in.Host()),
+		RemoteAddr: c.RequestCtx().RemoteAddr().String(),
+		RequestURI: string(in.Header.RequestURI()),
+		TLS:        c.RequestCtx().TLSConnectionState(),
+	}
+	for name, value := range in.Header.All() {
+		r.Header.Add(string(name), string(value))
+	}
+	return r.WithContext(c.Context())
 }
 
 // send is where the response leaves, as far as the chat is concerned. A stream

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/rand"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -213,6 +214,56 @@ func TestOtherResponses(t *testing.T) {
 		if page.Status != want.status || page.Body != want.body || page.Header.Get("Cache-Control") != "" || page.Header.Get("Vary") != "" {
 			t.Errorf("%s: %d %q %v", path, page.Status, page.Body, page.Header)
 		}
+	}
+}
+
+// A body is the handlers' alone, who may take it as it comes.
+func TestUploads(t *testing.T) {
+	story.HubSpot(t)
+	chat, err := middleware.FromEnv(func(r *http.Request) (hubspot.Visitor, bool) {
+		return middleware.VisitorFrom(r.Context())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := make(chan struct{})
+	app := fiber.New(fiber.Config{StreamRequestBody: true})
+	app.Use(chatHandler(chat))
+	app.Post("/upload/:name", func(c fiber.Ctx) error {
+		body := c.Request().BodyStream()
+		if body == nil {
+			return errors.New("there is no stream")
+		}
+		if _, err := io.ReadFull(body, make([]byte, len("begin"))); err != nil {
+			return err
+		}
+		close(began)
+		rest, err := io.ReadAll(body)
+		if err != nil {
+			return err
+		}
+		return c.SendString(c.Params("name") + " " + string(rest))
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	read, write := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(write, "begin")
+		select {
+		case <-began:
+			_, _ = io.WriteString(write, "rest")
+		case <-time.After(10 * time.Second):
+			t.Error("the handler does not begin before the body is complete")
+		}
+		_ = write.Close()
+	}()
+	response, err := client.Post(serve(t, app)+"/upload/%C3%BC", "application/octet-stream", read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if want := "%C3%BC rest"; err != nil || string(body) != want {
+		t.Errorf("the handler got %q, want %q: %v", body, want, err)
 	}
 }
 
