@@ -140,6 +140,9 @@ func explain(out io.Writer, origin string, o options, lines []string) {
 // writeEnv writes the lines to a file. One that holds anything else is left as it
 // is: it may be the application's own.
 func writeEnv(file string, lines []string) error {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", file) // a pipe waits for a reader, whatever signals say
+	}
 	before, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

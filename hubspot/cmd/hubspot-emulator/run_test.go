@@ -447,6 +447,18 @@ func TestEnvFile(t *testing.T) {
 	}
 }
 
+// Devices and pipes may have no end, or nobody at it.
+func TestEnvIsNoFile(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it would serve
+	for _, file := range []string{os.DevNull, t.TempDir()} {
+		var out, problems bytes.Buffer
+		if code := run(ctx, []string{"-addr", "127.0.0.1:0", "-env", file}, &out, &problems); code != 1 || !strings.Contains(problems.String(), "-env: "+file+" is not a regular file") {
+			t.Errorf("%d\n%s%s", code, out.String(), problems.String())
+		}
+	}
+}
+
 // Ctrl-C does not wait for calls that hang.
 func TestEndsWhileACallHangs(t *testing.T) {
 	r := start(t, "-fault", "hang")
