@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -52,6 +53,24 @@ func readCookies(file string, stdin io.Reader) (string, error) {
 		return "", errors.New("-cookie-file has to hold the value of a Cookie header, name=value; name=value, in its first line")
 	}
 	return line, nil
+}
+
+// awaitCookies is readCookies until ctx ends: nobody may ever write to standard
+// input, or to a pipe.
+func awaitCookies(ctx context.Context, file string, stdin io.Reader) (string, error) {
+	var header string
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		header, err = readCookies(file, stdin)
+	}()
+	select {
+	case <-done:
+		return header, err
+	case <-ctx.Done():
+		return "", errors.New("-cookie-file was not read to its end")
+	}
 }
 
 // pairsOf are the name=value of a Cookie header.

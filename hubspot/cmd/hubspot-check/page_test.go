@@ -142,6 +142,7 @@ func TestPageMistakes(t *testing.T) {
 		// The page itself.
 		"not there":     {application{page: header("Test-Status", "404")}, []string{"page: it answers 404"}},
 		"not a page":    {application{page: header("Content-Type", "application/json")}, []string{"page: it is no HTML but application/json"}},
+		"too long":      {application{page: before(startOfBody, strings.Repeat(" ", 8<<20))}, []string{"page: it cannot be opened: the answer is longer than 8 MB"}},
 		"access token":  {application{page: before(endOfBody, "<!-- "+hubspottest.AccessToken.Reveal()+" -->")}, []string{"secrets in the page: everybody can read an access token in it"}},
 		"another token": {application{page: before(endOfBody, "pat-eu1-11111111-2222-4333-8444-555555555555")}, []string{"secrets in the page: everybody can read an access token in it"}},
 		// The page part.

@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, env func() (hubspot.Config, error),
 		if *page == "" {
 			err = errors.New("-cookie-file is for -page: which page shall the visitor open?")
 		} else {
-			header, err = readCookies(*file, stdin)
+			header, err = awaitCookies(ctx, *file, stdin)
 		}
 	}
 	if err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -657,6 +659,19 @@ func TestCookieFile(t *testing.T) {
 		if p.code != 2 || p.out != "" || !strings.Contains(p.err, "hubspot-check: -") {
 			t.Errorf("%s: %d\n%s%s", name, p.code, p.out, p.err)
 		}
+	}
+}
+
+// Ctrl-C ends it, too, while standard input is waited for.
+func TestCookiesThatNobodyWrites(t *testing.T) {
+	stdin, write := io.Pipe()
+	defer write.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, err bytes.Buffer
+	code := run(ctx, []string{"-email", email, "-page", "http://127.0.0.1:1/", "-cookie-file", "-"}, unread, stdin, &out, &err)
+	if code != 2 || !strings.Contains(err.String(), "hubspot-check: -cookie-file was not read to its end") {
+		t.Errorf("%d\n%s%s", code, out.String(), err.String())
 	}
 }
 

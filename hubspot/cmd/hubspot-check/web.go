@@ -60,9 +60,12 @@ func (b browser) fetch(ctx context.Context, method, address string, header http.
 		return document{}, errors.New(reachWords(err))
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxDocument))
-	if err != nil {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxDocument+1))
+	switch {
+	case err != nil:
 		return document{}, errors.New("the answer broke off")
+	case len(body) > maxDocument: // what is wanted of it may be in the rest
+		return document{}, errors.New("the answer is longer than 8 MB")
 	}
 	return document{res.Request.URL, res.StatusCode, res.Header, body}, nil
 }
