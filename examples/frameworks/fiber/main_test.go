@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/gofiber/fiber/v3/middleware/cache"
+	"github.com/gofiber/fiber/v3/middleware/encryptcookie"
 	"github.com/gofiber/fiber/v3/middleware/session"
 	"go.uber.org/goleak"
 
@@ -265,6 +266,24 @@ func TestUploads(t *testing.T) {
 	if want := "%C3%BC rest"; err != nil || string(body) != want {
 		t.Errorf("the handler got %q, want %q: %v", body, want, err)
 	}
+}
+
+// Fiber's encryptcookie would keep pages from reading the marker, and, since it
+// forgets Max-Age=0, set the cookies that the chat expires.
+func TestEncryptedCookies(t *testing.T) {
+	hubspot := story.HubSpot(t)
+	inner, err := newApp()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := fiber.New()
+	app.Use(encryptcookie.New(encryptcookie.Config{
+		Key:    encryptcookie.GenerateKey(32),
+		Except: []string{"hubspot_visitor_12345678", "messagesUtk", "hs-messages-is-open", "hs-messages-hide-welcome-message"},
+	}))
+	app.Use(inner)
+	site := serve(t, app)
+	story.Tell(t, hubspot, site)
 }
 
 // cached has a goroutine that never ends.
