@@ -144,6 +144,9 @@ func (s *site) ask(r *http.Request) (visitor hubspot.Visitor, err error) {
 	if err := idToken.Claims(&claims); err != nil {
 		return visitor, err
 	}
+	if claims.Email == "" {
+		return visitor, errors.New("the provider tells no e-mail address")
+	}
 	// The claim is as trustworthy as the provider. Never rely on it where
 	// customers administer their own users' addresses, such as with Entra ID
 	// for all tenants: whoever enters a stranger's address there would read the

@@ -177,7 +177,7 @@ func TestVerified(t *testing.T) {
 	}
 }
 
-// What is not this browser's answer signs nobody in.
+// What is not this browser's answer, or names nobody, signs nobody in.
 func TestWrongAnswers(t *testing.T) {
 	p := newProvider(t)
 	hubspot, site := start(t, p)
@@ -186,6 +186,7 @@ func TestWrongAnswers(t *testing.T) {
 		"no nonce":  func(claims map[string]any) { delete(claims, "nonce") },
 		"issuer":    func(claims map[string]any) { claims["iss"] = "https://accounts.example" },
 		"audience":  func(claims map[string]any) { claims["aud"] = "another shop" },
+		"no e-mail": func(claims map[string]any) { delete(claims, "email") },
 		"expired":   func(claims map[string]any) { claims["exp"] = time.Now().Add(-time.Hour).Unix() },
 		"signature": nil,
 	} {
