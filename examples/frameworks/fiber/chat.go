@@ -82,20 +82,24 @@ func (w *response) read() {
 
 func (w *response) WriteHeader(status int) {
 	w.c.Status(status)
+	out := &w.c.Response().Header
 	before := response{c: w.c, header: http.Header{}}
 	before.read()
-	for name := range before.header {
-		if _, kept := w.header[name]; !kept {
-			w.c.Response().Header.Del(name)
+	changed := func(name string) bool { return !slices.Equal(w.header[name], before.header[name]) }
+	var names []string // as they are written, with DisableHeaderNormalizing
+	for name := range out.All() {
+		if changed(http.CanonicalHeaderKey(string(name))) {
+			names = append(names, string(name))
 		}
 	}
+	for _, name := range names {
+		out.Del(name)
+	}
 	for name, values := range w.header {
-		if slices.Equal(values, before.header[name]) {
-			continue
-		}
-		w.c.Response().Header.Del(name)
-		for _, value := range values {
-			w.c.Response().Header.Add(name, value)
+		if changed(name) {
+			for _, value := range values {
+				out.Add(name, value)
+			}
 		}
 	}
 }

@@ -198,6 +198,31 @@ func TestPublicPages(t *testing.T) {
 	story.Shared(t, hubspot, "/late", browser.Get("/late?public=1"), ada)
 }
 
+// Headers that fiber leaves as they are written count, too.
+func TestHeadersAsWritten(t *testing.T) {
+	hubspot := story.HubSpot(t)
+	chat, err := middleware.FromEnv(visitorOfHeader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := fiber.New(fiber.Config{DisableHeaderNormalizing: true})
+	app.Use(chatHandler(chat))
+	app.Get("/", func(c fiber.Ctx) error {
+		err := show(c, http.StatusOK, "Public")
+		c.Set("cache-control", "public, max-age=60")
+		c.Set("CDN-Cache-Control", "max-age=60")
+		return err
+	})
+	page := story.Open(t, serve(t, app)).GetWith("/", map[string]string{"X-Email": ada})
+	story.Expect(t, hubspot, "a page with a token", page, ada)
+}
+
+// visitorOfHeader is who a proxy says is signed in.
+func visitorOfHeader(r *http.Request) (hubspot.Visitor, bool) {
+	email := r.Header.Get("X-Email")
+	return hubspot.Visitor{Email: email, EmailVerified: true}, email != ""
+}
+
 // What has no chat is left alone.
 func TestOtherResponses(t *testing.T) {
 	_, site := start(t, func(app *fiber.App) {
