@@ -25,6 +25,8 @@ import { NOBODY, UNKNOWN, NONE, STRANGER, IDLE, PENDING, DELAYED, LOADED } from 
 
 const w = window, d = document, NAME = "hubspotVisitor";
 
+const find = (selector) => d.querySelector(selector);
+
 // Where HubSpot's widget puts its iframe: in the corner, or embedded in the page.
 const BOXES = "#hubspot-messages-iframe-container,#hubspot-conversations-inline-parent";
 
@@ -80,7 +82,7 @@ const who = () => {
   // Pages know nothing of who signs in by a header: they take the marker away.
   if (!present && !headers && (!claim || claim == "*")) return NOBODY;
   // The claim is void, or its token was late.
-  return part.endpoint && (asking || !asked) ? UNKNOWN : NOBODY;
+  return !part.endpoint || asked && !asking ? NOBODY : UNKNOWN;
 };
 
 // ask asks the server who is signed in. Only the latest question counts, for five
@@ -110,7 +112,7 @@ const ask = async (done) => {
   heard = Date.now();
   try {
     // A <base> does not apply: the question is this origin's.
-    const r = await fetch(new URL(part.endpoint, location.origin), { method: "POST", headers });
+    const r = await fetch(location.origin + part.endpoint, { method: "POST", headers });
     log("asked", r.status, r.headers.get("Hubspot-Visitor-Reason"));
     word = r.status == 200 ? await r.json() : /204|401/.test(r.status) && { visitor: NOBODY };
   } catch (e) {} // no word
@@ -121,7 +123,7 @@ const ask = async (done) => {
 // can change the cookie between two looks. A new object, since the page's own
 // may be frozen; both fields always, since a former visitor's would stay.
 const write = () => {
-  const { email = "", token = "" } = wanted ? known : {};
+  const { email = "", token = "" } = wanted ? known : 0;
   w.hsConversationsSettings = { ...w.hsConversationsSettings, ...settings, identificationEmail: email, identificationToken: token };
 };
 
@@ -192,7 +194,7 @@ const demand = () => {
   // What came to nothing before is tried again: HubSpot, and the endpoint.
   if (failed) failed = told = 0;
   asked = asked && asking;
-  if (!src || loader || d.querySelector("script#hs-script-loader")) return;
+  if (!src || loader || find("script#hs-script-loader")) return;
   const script = d.createElement("script");
   for (const name in all) if (all[name]) script.setAttribute(name, all[name]);
   d.head.append(script);
@@ -235,7 +237,7 @@ const open = () => {
 // show opens the chat that is there. What HubSpot is told while the chat starts is
 // lost, so it is told again.
 const show = (widget) => {
-  if (opening++ < 2 || opening < 20 && !d.querySelector(".hs-messages-widget-open")) {
+  if (opening++ < 2 || opening < 20 && !find(".hs-messages-widget-open")) {
     widget.open();
     return again(300);
   }
@@ -375,7 +377,7 @@ const boxes = () => {
     // HubSpot's own has an iframe. Others are copies that Turbo or the page made, or
     // an old shell's.
     const iframe = found.querySelector("iframe");
-    if (box || !iframe) return found.remove();
+    if (!iframe || box) return found.remove();
     box = found;
     if (state != LOADED) state = PENDING; // or else somebody loaded before this script came
     iframe.addEventListener("load", settled);
@@ -413,7 +415,7 @@ const load = (widget) => {
   write();
   const { inlineEmbedSelector } = w.hsConversationsSettings;
   // HubSpot would be pending for ever.
-  if (inlineEmbedSelector && !d.querySelector(inlineEmbedSelector)) return;
+  if (inlineEmbedSelector && !find(inlineEmbedSelector)) return;
   failed = backend = 0;
   widget.load({ widgetOpen: !!opening });
   captured = wanted;
@@ -430,10 +432,11 @@ const reset = () => {
   again(0);
 };
 
+// expire takes a cookie from the browser, the host's and the domain's.
+const expire = (name) => ["", location.hostname.replace(/^www\./, "")].map((domain) => (d.cookie = name + ";path=/;max-age=0;domain=" + domain));
+
 // forget takes HubSpot's tracking cookie from another visitor's browser.
-const forget = () => {
-  if (captured && "tracking" in part) ["", location.hostname.replace(/^www\./, "")].map((domain) => (d.cookie = "hubspotutk=;path=/;max-age=0;domain=" + domain));
-};
+const forget = () => "tracking" in part && expire("hubspotutk=");
 
 // reload is for shells that cannot be reset: only a new document is rid of them.
 // Once for the same reason, until a widget has loaded. A GET, also where the
@@ -504,7 +507,7 @@ const once = () => {
   if (!hs) return demanded && tries++ < 99 && again(1100);
   // HubSpot's own script element: without it a reset throws, and HubSpot's loader
   // adds another. In the body it would go with the page.
-  loader = d.querySelector("script#hubspot-messages-loader") || loader;
+  loader = find("script#hubspot-messages-loader") || loader;
   if (loader && loader.parentNode != d.head) d.head.append(loader);
   const { widget } = hs;
   if (box && !box.isConnected) {
@@ -526,7 +529,7 @@ const once = () => {
     // The next page may be on its way: a reset now would ask HubSpot for nothing, a
     // reload would cut it off.
     if (!visited && age < patience) return again(patience - age);
-    forget();
+    if (captured) forget();
     return unsettled ? reload(wanted) : state == PENDING || refreshing || waits(time) ? again(100) : reset();
   }
   // HubSpot chooses the chat by page. A delayed one's container will tell.
@@ -582,7 +585,13 @@ const page = {
     ask(visit);
   },
   signOut: safely(() => {
-    d.cookie = cookie() + ";path=/;max-age=0";
+    // A reset takes these along, but there need not be one: what was said before the
+    // sign-in is that visitor's. Who was nobody keeps it.
+    if (seen) {
+      forget();
+      expire("messagesUtk=");
+    }
+    expire(cookie());
     out(NOBODY);
     localStorage[NAME] = -Date.now(); // the other tabs hear of it
   }),
@@ -596,17 +605,17 @@ const begin = safely(() => {
   api();
   // HubSpot puts its scripts before the document's first: in the body they would go
   // with the next page, and run again.
-  if (!d.querySelector("head script")) d.head.append(d.createElement("script"));
+  if (!find("head script")) d.head.append(d.createElement("script"));
   on("htmx:afterSettle htmx:after:settle turbo:render", arrive);
   // HubSpot says what the backend answered, at once.
   on("hubspot:messages:initialized", ({ messageWillRender }) => {
     if (!messageWillRender) refuse();
-    else if (!d.querySelector(BOXES)) state = DELAYED;
+    else if (!find(BOXES)) state = DELAYED;
     step();
   });
   on("error", ({ target }) => {
-    const tag = d.querySelector("script#hs-script-loader");
-    if (target != tag && !target.matches("script#hubspot-messages-loader")) return;
+    const tag = find("script#hs-script-loader");
+    if (target != tag && target != find("script#hubspot-messages-loader")) return;
     target.remove();
     loader = 0;
     failed = "blocked";

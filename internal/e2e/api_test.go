@@ -2,11 +2,13 @@ package e2e_test
 
 import (
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
+	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
 	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
@@ -73,6 +75,41 @@ func TestSignOutInAnotherTab(t *testing.T) {
 	s.wantApart()
 	left.noExceptions()
 	right.noExceptions()
+}
+
+// TestSignOutWithoutAChat: what somebody said before signing in is theirs, also where
+// nothing was loaded that a reset would rid of it.
+func TestSignOutWithoutAChat(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, options(snippet.WithLoad(snippet.LoadManual)), func(_ *site, c *configure) { c.middleware = append(c.middleware, middleware.WithTrackingCookie()) })
+	tb := newTab(t)
+	tb.open(s.url + "/a")
+	tb.do(`document.cookie = "hubspotutk=one;path=/", hubspotVisitor.load()`)
+	tb.converged(s, "")
+	tb.say("before signing in")
+	anonymous := tb.utk()
+
+	tb.open(s.url + "/b")
+	tb.do(`hubspotVisitor.signOut()`) // of nobody
+	if got := tb.utk(); got != anonymous || anonymous == "" {
+		t.Errorf("messagesUtk is %q, was %q: the chat of somebody who was not signed in is lost", got, anonymous)
+	}
+	tb.open(s.url + "/login?as=" + first)
+	if got := tb.utk(); got != anonymous {
+		t.Errorf("signing in changed messagesUtk from %q to %q", anonymous, got)
+	}
+	s.endSessions()
+	tb.do(`hubspotVisitor.signOut()`)
+	if got := eval[string](tb, "document.cookie"); strings.Contains(got, anonymous) || strings.Contains(got, "hubspotutk") {
+		t.Errorf("the cookies after the sign-out are %q", got)
+	}
+	tb.open(s.url + "/a")
+	tb.do(`hubspotVisitor.load()`)
+	tb.converged(s, "")
+	if got := tb.thread(); len(got) != 0 {
+		t.Errorf("the next visitor sees the thread %q", got)
+	}
+	tb.noExceptions()
 }
 
 // TestTwoWindows: in each of two windows that both are looked at somebody else has

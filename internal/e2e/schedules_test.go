@@ -312,7 +312,7 @@ var damages = []struct{ name, rule, instead string }{
 	// What the page sees.
 	{"nothing is hidden", `right() ? "" : "none"`, `""`},
 	{"the chat stays in the body", `if (found.parentNode == d.body) d.documentElement.append(found);`, ``},
-	{"copies stay", `if (box || !iframe) return found.remove();`, `if (box || !iframe) return;`},
+	{"copies stay", `if (!iframe || box) return found.remove();`, `if (!iframe || box) return;`},
 	{"a chat that was taken away stays away", `if (box && !box.isConnected) {`, `if (false) {`},
 
 	// What happens when.
@@ -336,13 +336,13 @@ var damages = []struct{ name, rule, instead string }{
 	{"another API object is the same", `if (hs && hs != shell) safely(adopt)(hs);`, `if (hs && !shell) adopt(hs);`},
 	{"what is left of a load stays", `widget.remove(); // of a load that never ends`, ``},
 	{"a refusal to refresh leaves the chat", `if (/204|404/.test(backend)) refuse();`, ``},
-	{"a delay is not noticed", `else if (!d.querySelector(BOXES)) state = DELAYED;`, ``},
+	{"a delay is not noticed", `else if (!find(BOXES)) state = DELAYED;`, ``},
 	{"every page is told", `if (told != url && state != DELAYED) {`, `if (state != DELAYED) {`},
 	{"no page is told", `if (told != url && state != DELAYED) {`, `if (false) {`},
 	{"the next page is not waited for", `if (!visited && age < patience) return again(patience - age);`, ``},
 	{"steps are nested", `if (busy) return;`, ``},
 	{"not among the ready callbacks", `if (!ready.includes(step)) ready.unshift(step);`, ``},
-	{"HubSpot's script comes into the body", `if (!d.querySelector("head script")) d.head.append(d.createElement("script"));`, ``},
+	{"HubSpot's script comes into the body", `if (!find("head script")) d.head.append(d.createElement("script"));`, ``},
 }
 
 // readScript is chat.js with the names that it imports, as one script.
