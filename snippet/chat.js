@@ -190,6 +190,8 @@ let nowhere; // why the page has no chat: the same
 // HubSpot's loader where the page leaves that to this script.
 const demand = () => {
   const { loader: src, attributes = "{}" } = part, all = { ...JSON.parse(attributes), id: "hs-script-loader", src, nonce };
+  // The page's token has half an hour at least; it may have waited for longer.
+  if (!demanded && part.endpoint && Date.now() - heard > 18e5) known = {};
   demanded = 1;
   // What came to nothing before is tried again: HubSpot, and the endpoint.
   if (failed) failed = told = 0;

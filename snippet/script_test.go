@@ -99,8 +99,8 @@ func TestMinifiedScript(t *testing.T) {
 	z, _ := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
 	_, _ = z.Write([]byte(content))
 	_ = z.Close()
-	if len(content) > 7000 || zipped.Len() > 3510 {
-		t.Errorf("%d bytes, %d zipped; want at most 7,000 and 3,510", len(content), zipped.Len())
+	if len(content) > 7000 || zipped.Len() > 3530 {
+		t.Errorf("%d bytes, %d zipped; want at most 7,000 and 3,530", len(content), zipped.Len())
 	}
 	for i, c := range []byte(content) {
 		if c >= 0x80 || c == 0 {

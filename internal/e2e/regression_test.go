@@ -9,6 +9,7 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
+	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
 
 // Each of these went wrong once.
@@ -106,6 +107,21 @@ func TestTokenExpiresInTheDocument(t *testing.T) {
 	s.tokens.Invalidate(t.Context(), hubspot.Visitor{Email: first})
 	tb.prepare(first)
 	tb.do(`window.ahead = 13 * 3600e3, document.getElementById("hubspot-messages-iframe-container").remove(), become()`)
+	tb.converged(s, first)
+	tb.say("the next day")
+	tb.noExceptions()
+}
+
+// A page waits for its visitor's first move for longer than its token lives.
+func TestTokenExpiresBeforeTheChatIsWanted(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, options(snippet.WithLoad(snippet.LoadInteraction)))
+	tb := newWindow(t)
+	tb.atStart(`window.ahead = 0; const now = Date.now; Date.now = () => now() + window.ahead;`)
+	tb.open(s.url + "/login?as=" + first)
+	s.hubspot.Advance(13 * time.Hour)
+	s.tokens.Invalidate(t.Context(), hubspot.Visitor{Email: first})
+	tb.do(`window.ahead = 13 * 3600e3, dispatchEvent(new Event("scroll"))`)
 	tb.converged(s, first)
 	tb.say("the next day")
 	tb.noExceptions()
