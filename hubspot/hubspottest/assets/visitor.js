@@ -15,6 +15,7 @@
   let session = '';  // of the thread that is shown: the backend's word for a visitor
   let identified = false;
   let messages = [];
+  let sent = 0;
   let opened = false;
 
   element('launcher').addEventListener('click', () => { setOpen(true, true); interacted(); });
@@ -98,19 +99,32 @@
     }
   }
 
-  async function showThread(key) {
-    session = key;
-    const response = await ask(key + '/messages');
-    if (!response.ok || session !== key) {
-      return;
-    }
-    const thread = await response.json();
+  // read shows what the thread holds, unless another one is to be shown by then. An
+  // answer may not have what was sent meanwhile: then it asks again.
+  async function read(key) {
+    let before, thread;
+    do {
+      before = sent;
+      const response = await ask(key + '/messages');
+      thread = response.ok && await response.json();
+      if (!thread || session !== key) {
+        return false;
+      }
+    } while (sent !== before);
     identified = thread.identified;
     messages = thread.messages;
+    render();
+    return true;
+  }
+
+  async function showThread(key) {
+    session = key;
+    if (!await read(key)) {
+      return;
+    }
     if (!identified) {
       tell('store-messages-cookie', utk); // only an anonymous visitor is known by it
     }
-    render();
     document.body.dataset.identified = String(identified);
     report('unreadConversationCountChanged', { unreadCount: 0 });
   }
@@ -164,15 +178,17 @@
       return;
     }
     field.value = '';
-    const response = await ask(session + '/messages', { text });
+    const key = session;
+    const first = messages.length === 0;
+    const response = await ask(key + '/messages', { text });
     if (!response.ok) {
       field.value = text;
       return;
     }
-    messages.push(text);
-    render();
+    sent++;
+    await read(key);
     interacted();
-    if (messages.length === 1) {
+    if (first) {
       report('conversationStarted', { conversation: { conversationId: session } });
       if (identified) {
         report('contactAssociated', { message: 'visitor identified' });
