@@ -21,23 +21,23 @@ func (r *refusal) over() bool { return !time.Now().Before(r.until) }
 
 // create stands between the visitors and HubSpot: it makes a token for v, by one
 // call and at most one quick repetition, unless HubSpot refused v a moment ago.
-func (t *source) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
-	if refused := t.refusals.Get(key); refused != nil && !refused.over() {
+func (s *source) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
+	if refused := s.refusals.Get(key); refused != nil && !refused.over() {
 		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, refused.err)
 	}
-	r := t.call(ctx, key, v, kind, false)
+	r := s.call(ctx, key, v, kind, false)
 	if r.again {
 		select {
 		case <-time.After(r.pause):
 		case <-ctx.Done():
 		}
 		// Where the gate has closed meanwhile, the first answer stands.
-		if repeated := t.call(ctx, key, v, kind, true); repeated.asked {
+		if repeated := s.call(ctx, key, v, kind, true); repeated.asked {
 			r = repeated
 		}
 	}
 	if r.visitor > 0 {
-		t.refusals.Add(key, refusal{r.err, time.Now().Add(r.visitor)}, t.refusals.Generation(key))
+		s.refusals.Add(key, refusal{r.err, time.Now().Add(r.visitor)}, s.refusals.Generation(key))
 	}
 	return r.token, r.err
 }
@@ -46,23 +46,23 @@ func (t *source) create(ctx context.Context, key string, v Visitor, kind EventKi
 // who come next. It believes nothing: the Creator may panic, hang, or give a token
 // that is somebody else's or no longer good, and so may its error's methods, all
 // of which are called in here.
-func (t *source) call(ctx context.Context, key string, v Visitor, kind EventKind, repeated bool) result {
-	pass, err := t.gate.Enter(ctx, v.Email, time.Now().Add(turnLimits[kind])) // one person can have many keys
+func (s *source) call(ctx context.Context, key string, v Visitor, kind EventKind, repeated bool) result {
+	pass, err := s.gate.Enter(ctx, v.Email, time.Now().Add(turnLimits[kind])) // one person can have many keys
 	if err != nil {
 		if errors.Is(err, gate.ErrNoRoom) {
-			t.note(Event{Kind: EventLimited, Visitor: t.name(key)}, &t.stats.Limited, slog.LevelInfo, "no room for a call at this pace; visitors without a token chat anonymously")
+			s.note(Event{Kind: EventLimited, Visitor: s.name(key)}, &s.stats.Limited, slog.LevelInfo, "no room for a call at this pace; visitors without a token chat anonymously")
 		}
 		return result{err: fmt.Errorf("%w: %w", ErrCoolingDown, err)}
 	}
 	began := time.Now()
 	r, err := flight.Guard(ctx, func(ctx context.Context) (result, error) {
-		token, err := t.creator.CreateToken(ctx, v)
-		switch e := t.lives.entry(token); {
+		token, err := s.creator.CreateToken(ctx, v)
+		switch e := s.lives.entry(token); {
 		case err != nil:
 		case token.Email() != v.Email, token.Reveal() == "":
 			// A mistake of an adapter's must not become somebody else's chat.
 			err = fmt.Errorf("%w: the Creator's token is empty or for another visitor", ErrUnavailable)
-		case e.freshness(t.lives.now()) == spent:
+		case e.freshness(s.lives.now()) == spent:
 			err = fmt.Errorf("%w: the new token has expired; is this machine's clock right?", ErrUnavailable)
 		}
 		return conclude(token, err, repeated), nil
@@ -72,16 +72,16 @@ func (t *source) call(ctx context.Context, key string, v Visitor, kind EventKind
 	}
 	closed, changed := pass.Leave(r.account)
 	if changed && closed {
-		t.note(Event{Kind: EventGateClosed}, &t.stats.GateClosed, slog.LevelDebug, "HubSpot is left alone for a while")
+		s.note(Event{Kind: EventGateClosed}, &s.stats.GateClosed, slog.LevelDebug, "HubSpot is left alone for a while")
 	} else if changed {
-		t.note(Event{Kind: EventGateOpened}, &t.stats.GateOpened, slog.LevelDebug, "HubSpot is asked again")
+		s.note(Event{Kind: EventGateOpened}, &s.stats.GateOpened, slog.LevelDebug, "HubSpot is asked again")
 	}
 	if r.account.Why == errShare {
-		t.log.Seldom(ctx, slog.LevelWarn, "share", "hubspot: the account's calls are nearly used up, and the rest is left to its other integrations; visitors without a token chat anonymously")
+		s.log.Seldom(ctx, slog.LevelWarn, "share", "hubspot: the account's calls are nearly used up, and the rest is left to its other integrations; visitors without a token chat anonymously")
 	}
 	if panicked, ok := err.(*flight.PanicError); ok {
-		t.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)
+		s.log.Panicked(ctx, "hubspot: the Creator panicked", panicked)
 	}
-	t.called(Event{kind, t.name(key), r.err, time.Since(began)}, r.failure, closed)
+	s.called(Event{kind, s.name(key), r.err, time.Since(began)}, r.failure, closed)
 	return r
 }

@@ -140,15 +140,12 @@ func NewTokens(creator Creator, cfg TokensConfig) (*Tokens, error) {
 // Creator's, or matches ErrCoolingDown (and what led to it) if HubSpot was not
 // asked. None of them is meant for visitors, and none says who the visitor is.
 func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
-	return t.get().token(ctx, v)
-}
-
-func (t *source) token(ctx context.Context, v Visitor) (Token, error) {
+	s := t.get()
 	if !v.EmailVerified {
 		return Token{}, ErrUnverifiedEmail
 	}
-	key, now := v.key(), t.lives.now()
-	old, state := t.cache.Get(key), spent
+	key, now := v.key(), s.lives.now()
+	old, state := s.cache.Get(key), spent
 	if old != nil {
 		state = old.freshness(now)
 	}
@@ -156,14 +153,14 @@ func (t *source) token(ctx context.Context, v Visitor) (Token, error) {
 		return old.token(), nil
 	}
 	if state == spent {
-		t.count(&t.stats.Misses)
+		s.count(&s.stats.Misses)
 		// Keys in memory have passed Validate, others must before they go anywhere.
 		if err := v.Validate(); err != nil {
 			return Token{}, err
 		}
 	}
 	v, key = v.clone(key)
-	f := t.begin(key, v, state)
+	f := s.begin(key, v, state)
 	if state == aging {
 		return old.token(), nil
 	}
@@ -172,20 +169,20 @@ func (t *source) token(ctx context.Context, v Visitor) (Token, error) {
 
 // begin joins the visitor's flight, or begins it. state is what the entry in memory
 // is worth.
-func (t *source) begin(key string, v Visitor, state freshness) flight.Flight[Token] {
+func (s *source) begin(key string, v Visitor, state freshness) flight.Flight[Token] {
 	// The generation is part of the flight's key: nobody who asks after an
 	// Invalidate joins a flight from before it.
-	generation := t.cache.Generation(key)
-	return t.flights.Begin(strconv.FormatUint(uint64(generation), 36)+" "+key, flightLimit, func(ctx context.Context) (Token, error) {
-		return t.fetch(ctx, key, v, state, generation)
+	generation := s.cache.Generation(key)
+	return s.flights.Begin(strconv.FormatUint(uint64(generation), 36)+" "+key, flightLimit, func(ctx context.Context) (Token, error) {
+		return s.fetch(ctx, key, v, state, generation)
 	})
 }
 
 // fetch is one flight: somebody's fresh token in memory or in the Store, or else
 // a new one from HubSpot.
-func (t *source) fetch(ctx context.Context, key string, v Visitor, state freshness, generation uint32) (Token, error) {
+func (s *source) fetch(ctx context.Context, key string, v Visitor, state freshness, generation uint32) (Token, error) {
 	// Another flight may have landed between this caller's look and its flight.
-	if e := t.cache.Get(key); e != nil && e.freshness(t.lives.now()) == fresh {
+	if e := s.cache.Get(key); e != nil && e.freshness(s.lives.now()) == fresh {
 		return e.token(), nil
 	}
 	kind, least := EventCreated, aging
@@ -193,29 +190,29 @@ func (t *source) fetch(ctx context.Context, key string, v Visitor, state freshne
 		kind, least = EventRenewed, fresh
 	}
 	// Another replica may have made one that is at least so good.
-	if e := t.lives.entry(t.store.get(ctx, key)); e.token().Email() == v.Email && e.freshness(t.lives.now()) >= least {
-		t.count(&t.stats.StoreHits)
-		t.cache.Add(key, e, generation)
+	if e := s.lives.entry(s.store.get(ctx, key)); e.token().Email() == v.Email && e.freshness(s.lives.now()) >= least {
+		s.count(&s.stats.StoreHits)
+		s.cache.Add(key, e, generation)
 		return e.token(), nil
 	}
-	token, err := t.create(ctx, key, v, kind)
+	token, err := s.create(ctx, key, v, kind)
 	if err != nil {
 		return Token{}, err
 	}
-	if t.cache.Add(key, t.lives.entry(token), generation) && !t.store.resting() {
-		go t.share(key, token, generation) // nobody waits for it
+	if s.cache.Add(key, s.lives.entry(token), generation) && !s.store.resting() {
+		go s.share(key, token, generation) // nobody waits for it
 	}
 	return token, nil
 }
 
 // share puts a new token into the Store.
-func (t *source) share(key string, token Token, generation uint32) {
-	ctx, e := context.Background(), t.lives.entry(token)
-	t.store.set(ctx, key, token, e.left(t.lives.now()))
+func (s *source) share(key string, token Token, generation uint32) {
+	ctx, e := context.Background(), s.lives.entry(token)
+	s.store.set(ctx, key, token, e.left(s.lives.now()))
 	// An Invalidate since then may have deleted before this wrote, and a write
 	// that was too late for its limit may have been done all the same.
-	if t.cache.Generation(key) != generation {
-		t.store.delete(ctx, key)
+	if s.cache.Generation(key) != generation {
+		s.store.delete(ctx, key)
 	}
 }
 
@@ -228,13 +225,12 @@ func (t *source) share(key string, token Token, generation uint32) {
 // reached, an Event says so, and the record there lives until it expires. Other
 // replicas keep what they have in memory. HubSpot has no way to revoke a token:
 // pages that have it keep it.
-func (t *Tokens) Invalidate(ctx context.Context, v Visitor) { t.get().invalidate(ctx, v) }
-
-func (t *source) invalidate(ctx context.Context, v Visitor) {
+func (t *Tokens) Invalidate(ctx context.Context, v Visitor) {
+	s := t.get()
 	ctx = context.WithoutCancel(ctx) // a browser that leaves at the log-out must not keep the record; the store has its limit
 	key := v.key()
-	t.cache.Delete(key)
-	t.refusals.Delete(key)
-	t.store.delete(ctx, key)
-	t.cache.Delete(key) // again, for a flight that began after the first and read the record
+	s.cache.Delete(key)
+	s.refusals.Delete(key)
+	s.store.delete(ctx, key)
+	s.cache.Delete(key) // again, for a flight that began after the first and read the record
 }
