@@ -33,8 +33,12 @@ func Clean(token string) (string, error) {
 // Read is the access token that file holds. A pipe or device, which may have nothing
 // or no end, is an error.
 func Read(file string) (string, error) {
-	content, err := []byte(nil), errors.New("it is no regular file, or a large one")
-	if info, e := os.Stat(file); e != nil || info.Mode().IsRegular() && info.Size() < 64<<10 {
+	info, err := os.Stat(file)
+	if err == nil && !(info.Mode().IsRegular() && info.Size() < 64<<10) {
+		err = errors.New("it is no regular file, or a large one")
+	}
+	var content []byte
+	if err == nil {
 		content, err = os.ReadFile(file)
 	}
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
