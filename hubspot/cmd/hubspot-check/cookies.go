@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/seed84b9cbbc/hubspot-visitor/internal/flight"
 )
 
 // maxCookies is more than any server takes.
@@ -58,19 +60,11 @@ func readCookies(file string, stdin io.Reader) (string, error) {
 // awaitCookies is readCookies until ctx ends: nobody may ever write to standard
 // input, or to a pipe.
 func awaitCookies(ctx context.Context, file string, stdin io.Reader) (string, error) {
-	var header string
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		header, err = readCookies(file, stdin)
-	}()
-	select {
-	case <-done:
-		return header, err
-	case <-ctx.Done():
+	header, err := flight.Guard(ctx, func(context.Context) (string, error) { return readCookies(file, stdin) })
+	if ctx.Err() != nil {
 		return "", errors.New("-cookie-file was not read to its end")
 	}
+	return header, err
 }
 
 // pairsOf are the name=value of a Cookie header.
