@@ -86,12 +86,7 @@ func TestStringsOfTheRequest(t *testing.T) {
 	emulator := story.HubSpot(t)
 	t.Setenv("HUBSPOT_RENDER_BUDGET", "1ms")
 	emulator.SetOutage(&hubspottest.Fault{Latency: 50 * time.Millisecond})
-	chat, err := middleware.FromEnv(func(r *http.Request) (hubspot.Visitor, bool) {
-		return middleware.VisitorFrom(r.Context())
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	chat := newChat(t, visitorOfContext)
 	app := fiber.New()
 	app.Use(func(c fiber.Ctx) error {
 		// As behind a proxy that signs people in.
@@ -201,10 +196,7 @@ func TestPublicPages(t *testing.T) {
 // Headers that fiber leaves as they are written count, too.
 func TestHeadersAsWritten(t *testing.T) {
 	hubspot := story.HubSpot(t)
-	chat, err := middleware.FromEnv(visitorOfHeader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	chat := newChat(t, visitorOfHeader)
 	app := fiber.New(fiber.Config{DisableHeaderNormalizing: true})
 	app.Use(chatHandler(chat))
 	app.Get("/", func(c fiber.Ctx) error {
@@ -215,6 +207,21 @@ func TestHeadersAsWritten(t *testing.T) {
 	})
 	page := story.Open(t, serve(t, app)).GetWith("/", map[string]string{"X-Email": ada})
 	story.Expect(t, hubspot, "a page with a token", page, ada)
+}
+
+// newChat is the chat of an application that identify knows the visitors of.
+func newChat(t *testing.T, identify func(*http.Request) (hubspot.Visitor, bool)) *middleware.Middleware {
+	t.Helper()
+	chat, err := middleware.FromEnv(identify)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chat
+}
+
+// visitorOfContext is whom an authentication has put there.
+func visitorOfContext(r *http.Request) (hubspot.Visitor, bool) {
+	return middleware.VisitorFrom(r.Context())
 }
 
 // visitorOfHeader is who a proxy says is signed in.
@@ -246,12 +253,7 @@ func TestOtherResponses(t *testing.T) {
 // A body is the handlers' alone, who may take it as it comes.
 func TestUploads(t *testing.T) {
 	story.HubSpot(t)
-	chat, err := middleware.FromEnv(func(r *http.Request) (hubspot.Visitor, bool) {
-		return middleware.VisitorFrom(r.Context())
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	chat := newChat(t, visitorOfHeader)
 	began := make(chan struct{})
 	app := fiber.New(fiber.Config{StreamRequestBody: true})
 	app.Use(chatHandler(chat))
@@ -318,19 +320,9 @@ var cached = cache.New()
 // no other.
 func TestCache(t *testing.T) {
 	emulator := story.HubSpot(t)
-	chat, err := middleware.FromEnv(func(r *http.Request) (hubspot.Visitor, bool) {
-		return middleware.VisitorFrom(r.Context())
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	chat := newChat(t, visitorOfHeader)
 	app := fiber.New()
-	app.Use(func(c fiber.Ctx) error {
-		if email := strings.Clone(c.Get("X-Email")); email != "" {
-			c.SetContext(middleware.WithVisitor(c.Context(), hubspot.Visitor{Email: email, EmailVerified: true}))
-		}
-		return c.Next()
-	}, cached, chatHandler(chat))
+	app.Use(cached, chatHandler(chat))
 	path := "/" + rand.Text() // the cache is every run's
 	app.Get(path, func(c fiber.Ctx) error { return show(c, http.StatusOK, "Welcome") })
 	site := serve(t, app)
