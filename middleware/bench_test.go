@@ -23,7 +23,6 @@ var htmlType = []string{"text/html; charset=utf-8"}
 // BenchmarkHandler is the middleware's own share of a request, without the page
 // part; the baseline is a middleware that only puts a value into the context.
 func BenchmarkHandler(b *testing.B) {
-
 	real, err := hubspot.NewTokens(creator{}, hubspot.TokensConfig{})
 	if err != nil {
 		b.Fatal(err)

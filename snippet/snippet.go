@@ -209,10 +209,9 @@ func (o *options) html(ctx context.Context) template.HTML {
 			return last.html
 		}
 	}
-	var b strings.Builder
-	o.part(&b, chat, nonce, debug)
-	html := template.HTML(b.String())
+	html := o.part(chat, nonce, debug)
 	if sharable {
+		html = template.HTML(strings.Clone(string(html)))
 		o.last.Store(&shared{chat, html})
 	}
 	return html

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -474,6 +475,29 @@ func TestConcurrentRendering(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	}
+}
+
+// Parts are cut from common blocks: each stays as it was given, and has nothing of
+// the parts around it.
+func TestPartsStayApart(t *testing.T) {
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			parts := make([]template.HTML, 100)
+			emailOf := func(i int) string { return fmt.Sprintf("v%d-%d%s@example.com", g, i, strings.Repeat("x", i*97)) }
+			for i := range parts {
+				parts[i] = snippet.HTML(request(identified(emailOf(i))))
+			}
+			for i, part := range parts {
+				email := emailOf(i)
+				if strings.Count(string(part), email) != 1 || strings.Count(string(part), "@example.com") != 1 ||
+					!strings.HasPrefix(string(part), "<script>") || !strings.HasSuffix(string(part), "</script>\n") || strings.Count(string(part), "<script") != 3 {
+					t.Errorf("%s: %s", email, part)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // What is made once for everybody is not given to another account's page, nor to
