@@ -295,6 +295,28 @@ func eval[T any](tb *tab, js string) T {
 	return act(tb, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
 }
 
+// look is eval for what only looks: where the page is replaced meanwhile, it looks
+// at the next one.
+func look[T any](tb *tab, js string) (v T) {
+	tb.t.Helper()
+	ctx, cancel := context.WithTimeout(tb.ctx, patience)
+	defer cancel()
+	for {
+		v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js))
+		if err == nil {
+			return v
+		}
+		if !replaced(err) {
+			tb.t.Fatal(err)
+		}
+	}
+}
+
+// replaced reports whether a page did not answer because it was left.
+func replaced(err error) bool {
+	return strings.Contains(err.Error(), "navigated") || strings.Contains(err.Error(), "context was destroyed")
+}
+
 // do evaluates js for its effect.
 func (tb *tab) do(js string) {
 	tb.t.Helper()
@@ -302,7 +324,7 @@ func (tb *tab) do(js string) {
 	defer cancel()
 	_, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("("+js+", true)"))
 	// It may have left the page, which then does not answer.
-	if err != nil && !strings.Contains(err.Error(), "navigated") {
+	if err != nil && !replaced(err) {
 		tb.t.Fatal(err)
 	}
 }
@@ -337,7 +359,7 @@ func (tb *tab) settled() {
 // identity is what the page's settings say.
 func (tb *tab) identity() string {
 	tb.t.Helper()
-	return eval[string](tb, `(window.hsConversationsSettings || {}).identificationEmail || ""`)
+	return look[string](tb, `(window.hsConversationsSettings || {}).identificationEmail || ""`)
 }
 
 // inFrame evaluates js in the chat's iframe.

@@ -109,7 +109,7 @@ const boxes = `#hubspot-messages-iframe-container, #hubspot-conversations-inline
 
 func (tb *tab) shown() shown {
 	tb.t.Helper()
-	return eval[shown](tb, `(() => {
+	return look[shown](tb, `(() => {
 		const found = [...document.querySelectorAll("`+boxes+`")], frame = found.length == 1 && found[0].querySelector("iframe");
 		return {
 			page: location.href.split("#")[0],
@@ -141,7 +141,7 @@ func (tb *tab) converged(s *site, want string) {
 		case !good || len(s.hubspot.WidgetLoads()) != before:
 			since, before = time.Now(), len(s.hubspot.WidgetLoads())
 		case time.Since(since) > quiet:
-			if got := eval[string](tb, "JSON.stringify(HubSpotConversations.widget.status())"); got != `{"loaded":true,"pending":false}` {
+			if got := look[string](tb, "JSON.stringify(HubSpotConversations.widget.status())"); got != `{"loaded":true,"pending":false}` {
 				tb.t.Errorf("the widget is %s", got)
 			}
 			return
