@@ -68,7 +68,7 @@ func TestDumpsTellNothing(t *testing.T) {
 	storeSecret := strings.Repeat("0123456789abcdef", 2)
 	s := hubspottest.NewServer(t)
 	client := newClient(t, hubspot.Config{APIURL: s.URL})
-	tokens := newTokens(t, client, hubspot.TokensConfig{Account: "12345678", Store: &keyedStore{mapStore{map[string][]byte{}}, storePassword}, StoreSecret: hubspot.NewSecret(storeSecret)})
+	tokens := newTokens(t, client, hubspot.TokensConfig{Account: "12345678", Store: &keyedStore{mapStore{records: map[string][]byte{}}, storePassword}, StoreSecret: hubspot.NewSecret(storeSecret)})
 	if _, err := tokens.Token(t.Context(), ada); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestDumpsTellNothing(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	chat, err := middleware.FromEnv(func(*http.Request) (hubspot.Visitor, bool) { return ada, true },
-		middleware.WithStore(&keyedStore{mapStore{map[string][]byte{}}, storePassword}))
+		middleware.WithStore(&keyedStore{mapStore{records: map[string][]byte{}}, storePassword}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -803,7 +803,7 @@ func TestStoreNeedsAnAccount(t *testing.T) {
 // Two accounts share a Store and a secret.
 func TestAccountsDoNotShareTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &mapStore{map[string][]byte{}}
+		store := &mapStore{records: map[string][]byte{}}
 		for _, account := range []string{"1", "2"} {
 			tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
 				return hubspot.NewToken("of-"+account, v.Email, time.Now()), nil

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -135,19 +136,28 @@ func TestRenewalWithLargeMargin(t *testing.T) {
 }
 
 // mapStore is a Store in memory that obeys its contexts.
-type mapStore struct{ records map[string][]byte }
+type mapStore struct {
+	mu      sync.Mutex
+	records map[string][]byte
+}
 
 func (s *mapStore) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	v, ok := s.records[key]
 	return v, ok, ctx.Err()
 }
 
 func (s *mapStore) Set(ctx context.Context, key string, value []byte, _ time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.records[key] = value
 	return ctx.Err()
 }
 
 func (s *mapStore) Delete(ctx context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if ctx.Err() == nil {
 		delete(s.records, key)
 	}
@@ -159,7 +169,7 @@ func TestInvalidateForClientThatLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := hubspottest.New()
 		defer server.Close()
-		store := &mapStore{map[string][]byte{}}
+		store := &mapStore{records: map[string][]byte{}}
 		s := newSite(t, server, hubspot.TokensConfig{Store: store, StoreSecret: hubspot.NewSecret("0123456789abcdef0123456789abcdef")})
 		if !s.view(visitorNo(0)) {
 			t.Fatal("anonymous")
@@ -181,7 +191,7 @@ func TestInvalidateForClientThatLeft(t *testing.T) {
 // once: new records take their place, and the Store, which is well, has no rest.
 func TestBadRecordsAreReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &mapStore{map[string][]byte{}}
+		store := &mapStore{records: map[string][]byte{}}
 		view := func() {
 			calls := 0
 			creator := creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
@@ -218,7 +228,7 @@ func TestBadRecordsAreReplaced(t *testing.T) {
 // short-lived token the margin is a quarter.
 func TestStoreRecordShorterThanTheMargin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &mapStore{map[string][]byte{}}
+		store := &mapStore{records: map[string][]byte{}}
 		// A JWT whose exp is an hour after the beginning of the bubble.
 		exp := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, time.Now().Add(time.Hour).Unix()))
 		short := true
@@ -508,7 +518,7 @@ func TestRecordsOfAnotherRelease(t *testing.T) {
 		"no time":    `{"token":"old","email":"ada@example.com","issued":%q}`,
 		"no address": `{"token":"old","address":"ada@example.com","issuedAt":%q}`,
 	} {
-		store := &toldStore{mapStore{map[string][]byte{}}, make(chan string)}
+		store := &toldStore{mapStore{records: map[string][]byte{}}, make(chan string)}
 		for _, want := range []string{"old", "new"} {
 			tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
 				return hubspot.NewToken(want, v.Email, time.Now()), nil
