@@ -541,6 +541,7 @@ func TestBrokenAnswersQuoteNothing(t *testing.T) {
 	for name, answer := range map[string]string{
 		"trailer": "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nada@example.com has none\r\n\r\n",
 		"chunk":   "Transfer-Encoding: chunked\r\n\r\nada@example.com\r\n",
+		"length":  "Content-Length: 100\r\n\r\n{\"token\":\"complete-or-not\"}",
 	} {
 		client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
 			if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {

@@ -3,6 +3,7 @@ package hubspot_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -272,8 +273,49 @@ func TestInvalidateWhileTheRecordIsWritten(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		tokens.Invalidate(t.Context(), ada)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(store.records) != 0 {
 			t.Error("the record is still there")
+		}
+	})
+}
+
+// hookedStore tells before it deletes.
+type hookedStore struct {
+	mapStore
+	before func()
+}
+
+func (s *hookedStore) Delete(ctx context.Context, key string) error {
+	s.before()
+	return s.mapStore.Delete(ctx, key)
+}
+
+// A page is drawn between the two steps of a sign-out.
+func TestPageWhileInvalidating(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, calls := &hookedStore{mapStore: mapStore{records: map[string][]byte{}}}, 0
+		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			calls++
+			return hubspot.NewToken(fmt.Sprint("token ", calls), v.Email, time.Now()), nil
+		}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+		token := func() string {
+			token, err := tokens.Token(t.Context(), ada)
+			if err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			return token.Reveal()
+		}
+		old := token()
+		store.before = func() {
+			if token, err := tokens.Token(context.Background(), ada); err != nil || token.Reveal() != old {
+				t.Errorf("%q, %v: the record is still there", token.Reveal(), err)
+			}
+		}
+		tokens.Invalidate(t.Context(), ada)
+		if token() == old {
+			t.Error("the token is still there")
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -431,6 +432,49 @@ func TestWithoutConsentNothingIsEmitted(t *testing.T) {
 	wantIdentified(t, a, serve(a.pages, r), ada)
 }
 
+// Whether a page has the chat depends on who asks, even where the chat is the same for
+// all who agreed, and where it comes after the headers.
+func TestPagesWithConsentVary(t *testing.T) {
+	agreed := func(r *http.Request) bool { return strings.Contains(r.Header.Get("Cookie"), "agreed") }
+	early := func(cacheControl string, next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Cache-Control", cacheControl)
+			_ = http.NewResponseController(w).Flush()
+			next.ServeHTTP(w, r)
+		})
+	}
+	declared := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "public, max-age=60") }
+	for name, tt := range map[string]struct {
+		page http.Handler
+		vary bool // where nobody is asked for consent
+	}{
+		"the chat":              {page(nil), true},
+		"public":                {page(declared), false},
+		"on demand":             {onDemand(""), false},
+		"public, on demand":     {onDemand("public, max-age=60"), false},
+		"after the headers":     {early("no-cache", page(nil)), true},
+		"public, after them":    {early("public, max-age=60", page(nil)), false},
+		"on demand, after them": {early("public, max-age=60", onDemand("")), false},
+		"at once and on demand": {page(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, snippet.HTML(r.Context())+snippet.HTML(r.Context(), snippet.WithLoad(snippet.LoadManual)))
+		}), true},
+	} {
+		free, asking := newApp(t), newApp(t, middleware.WithConsent(agreed))
+		for who, r := range map[string]*http.Request{"agreed": navigation(), "did not": navigation()} {
+			if who == "agreed" {
+				r.Header.Set("Cookie", "agreed=yes")
+			}
+			if got := visit(t, asking.Handler(tt.page), r).Header.Get("Vary"); got != "Cookie" {
+				t.Errorf("%s, who %s: Vary %q", name, who, got)
+			}
+			if got := visit(t, free.Handler(tt.page), navigation()).Header.Get("Vary"); (got == "Cookie") != tt.vary {
+				t.Errorf("%s, nobody is asked: Vary %q", name, got)
+			}
+		}
+	}
+}
+
 // With debug the page says why it has no chat, whenever that would load.
 func TestPageWithoutConsentSaysSo(t *testing.T) {
 	no := middleware.WithConsent(func(*http.Request) bool { return false })
@@ -527,6 +571,68 @@ func TestForeignTokenSources(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A token source is asked for those only who may be identified.
+func TestSourceIsAskedForNobodyElse(t *testing.T) {
+	asked := source(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+		t.Errorf("asked for %+v", v)
+		return hubspot.Token{}, errors.New("no")
+	})
+	yes, no := func(*http.Request) bool { return true }, func(*http.Request) bool { return false }
+	for name, tt := range map[string]struct {
+		visitor []hubspot.Visitor
+		cfg     hubspot.Config
+		option  middleware.Option
+	}{
+		"anonymous":      {nil, hubspot.Config{}, middleware.WithSkip(no)},
+		"unverified":     {[]hubspot.Visitor{{Email: ada.Email}}, hubspot.Config{}, middleware.WithSkip(no)},
+		"no address":     {[]hubspot.Visitor{{EmailVerified: true}}, hubspot.Config{}, middleware.WithSkip(no)},
+		"skipped":        {[]hubspot.Visitor{ada}, hubspot.Config{}, middleware.WithSkip(yes)},
+		"no consent":     {[]hubspot.Visitor{ada}, hubspot.Config{}, middleware.WithConsent(no)},
+		"chat off":       {[]hubspot.Visitor{ada}, hubspot.Config{Chat: "off"}, middleware.WithSkip(no)},
+		"chat anonymous": {[]hubspot.Visitor{ada}, hubspot.Config{Chat: "anonymous"}, middleware.WithSkip(no)},
+	} {
+		tt.cfg.PortalID = hubspottest.PortalID
+		identify := func(r *http.Request) (hubspot.Visitor, bool) { return middleware.VisitorFrom(r.Context()) }
+		m, err := middleware.New(asked, identify, middleware.WithConfig(tt.cfg), middleware.WithLogger((&logs{}).logger()), tt.option)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flushed := func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_ = http.NewResponseController(w).Flush()
+			page(nil)(w, r)
+		}
+		for _, h := range []http.Handler{m.Handler(page(nil)), m.Handler(http.HandlerFunc(flushed)), m.TokenHandler()} {
+			for _, r := range []*http.Request{navigation(tt.visitor...), ask(tt.visitor...)} {
+				if body := serve(h, r).Body.String(); strings.Contains(body, ada.Email) {
+					t.Errorf("%s: %s", name, body)
+				}
+			}
+		}
+	}
+}
+
+// The visitor signs out while the page waits for the token.
+func TestSignOutWhileThePageWaits(t *testing.T) {
+	var leave func()
+	tokens := source(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+		leave()
+		return hubspot.NewToken("value", v.Email, time.Now()), nil
+	})
+	m, err := middleware.New(tokens, signedIn, middleware.WithConfig(hubspot.Config{PortalID: hubspottest.PortalID}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/", nil) // opens no page: nothing is fetched early
+	w := serve(m.Handler(page(func(w http.ResponseWriter, r *http.Request) {
+		leave = func() { m.SignedOut(w, r) }
+	})), r)
+	wantAnonymous(t, w)
+	if !strings.Contains(w.Body.String(), `data-hubspot-visitor=""`) || marker(w) != "" {
+		t.Errorf("the page claims to be somebody's: %v, %s", w.Header(), w.Body)
 	}
 }
 

@@ -253,6 +253,25 @@ func TestPageOfTheSignIn(t *testing.T) {
 	}
 }
 
+// One response ends a session and begins another: what the widget kept goes, whoever
+// it was. A browser from before the chat brings no marker.
+func TestSignedOutAndInAtOnce(t *testing.T) {
+	a := newApp(t)
+	w := serve(a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.SignedOut(w, r)
+		a.SignedIn(w, r, ada)
+	})), navigation(hubspot.Visitor{Email: "grace@example.com", EmailVerified: true}))
+	set := w.Header().Values("Set-Cookie")
+	for _, want := range expired("shop.example") {
+		if !slices.Contains(set, want) {
+			t.Errorf("no %q in %q", want, set)
+		}
+	}
+	if marker(w) != marker(serve(a.pages, navigation(ada))) {
+		t.Errorf("marker %q", marker(w))
+	}
+}
+
 // A page that answers the sign-in itself waits once, not for each of the two.
 func TestSignedInAndThePageWaitOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

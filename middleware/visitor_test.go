@@ -25,6 +25,7 @@ func TestFieldsThatCannotBeSent(t *testing.T) {
 		"control character in a first name": {hubspot.Visitor{Email: ada.Email, FirstName: secret + "\x00"}, "FirstName", true},
 		"last name that is not UTF-8":       {hubspot.Visitor{Email: ada.Email, LastName: secret + "\xff"}, "LastName", true},
 		"long name":                         {hubspot.Visitor{Email: ada.Email, FirstName: strings.Repeat(secret, 100)}, "FirstName", true},
+		"control character in the context":  {hubspot.Visitor{Email: ada.Email, AgentContext: map[string]string{"plan": secret + "\x00"}}, "AgentContext", true},
 		"no address":                        {hubspot.Visitor{}, "Email", false},
 		"display name":                      {hubspot.Visitor{Email: secret + " <" + ada.Email + ">"}, "Email", false},
 		"no at":                             {hubspot.Visitor{Email: secret}, "Email", false},
@@ -55,7 +56,7 @@ func TestFieldsThatCannotBeSent(t *testing.T) {
 					t.Errorf("a minute later %d lines", len(lines))
 				}
 				for _, call := range a.hubspot.Calls() {
-					if call.FirstName != "" || call.LastName != "" {
+					if call.FirstName != "" || call.LastName != "" || call.AgentContext != nil {
 						t.Errorf("sent: %+v", call)
 					}
 				}

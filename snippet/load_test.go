@@ -52,6 +52,10 @@ func TestOnDemand(t *testing.T) {
 			[]snippet.Option{snippet.WithLoaderAttribute("src", "x"), snippet.WithLoaderAttribute("ID", "x"), snippet.WithLoaderAttribute("nonce", "x"), snippet.WithLoaderAttribute(`a"><script`, "x"), snippet.WithLoaderAttribute("", "x")},
 			claim(),
 		},
+		"the last time counts": {[]snippet.Option{snippet.WithLoad("whenever"), snippet.WithLoad(snippet.LoadManual)}, claim("data-load", "manual")},
+		"a tag manager's loader with attributes": {[]snippet.Option{snippet.WithoutLoader(), snippet.WithLoad(snippet.LoadManual), snippet.WithLoaderAttribute("type", "text/plain")}, map[string]string{
+			"data-hubspot-visitor": "?", "data-portal": portalID, "data-endpoint": "/hubspot-visitor/token", "data-load": "manual",
+		}},
 		"a tag manager's loader": {[]snippet.Option{snippet.WithoutLoader(), snippet.WithLoad(snippet.LoadManual)}, map[string]string{
 			"data-hubspot-visitor": "?", "data-portal": portalID, "data-endpoint": "/hubspot-visitor/token", "data-load": "manual",
 		}},
@@ -77,6 +81,9 @@ func TestLoaderAttributes(t *testing.T) {
 	want := map[string]string{"id": "hs-script-loader", "async": "", "defer": "", "src": loaderSrc, "type": "text/plain", "data-x": "\"><script>"}
 	if diff := cmp.Diff(want, nodes[2].Attributes); diff != "" {
 		t.Error(diff)
+	}
+	if _, twice := nodes[1].Attributes["data-attributes"]; twice {
+		t.Errorf("the claim has the loader's attributes, too: %v", nodes[1].Attributes)
 	}
 	if nodes := rendered(t, snippet.HTML(request(anonymous), snippet.WithoutLoader())); len(nodes) != 2 {
 		t.Errorf("%d elements without the loader, want 2", len(nodes))
