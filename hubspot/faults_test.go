@@ -326,11 +326,35 @@ func TestReplacedCredentialIsUsedAtOnce(t *testing.T) {
 		}
 		client, server := emulated(t, hubspot.Config{}, hubspot.WithCredential(credential))
 		began := time.Now()
-		if _, err := newTokens(t, client, hubspot.TokensConfig{}).Token(t.Context(), ada); err != nil || time.Since(began) != 0 {
+		tokens := newTokens(t, client, hubspot.TokensConfig{})
+		if _, err := tokens.Token(t.Context(), ada); err != nil || time.Since(began) != 0 {
 			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if stats := tokens.Stats(); stats.FailedAccount != 0 {
+			t.Errorf("it counts against the account: %+v", stats)
 		}
 		if calls := len(server.Calls()); calls != 2 {
 			t.Errorf("%d calls, want 2", calls)
+		}
+	})
+}
+
+// Whether the credential was replaced, a function that fails does not tell.
+func TestCredentialThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		client, server := emulated(t, hubspot.Config{}, hubspot.WithCredential(func(context.Context) (string, error) {
+			if asked++; asked > 1 {
+				return "", errors.New("gone")
+			}
+			return secretCredential, nil
+		}))
+		tokens := newTokens(t, client, hubspot.TokensConfig{})
+		if _, err := tokens.Token(t.Context(), ada); !errors.Is(err, hubspot.ErrUnauthorized) {
+			t.Errorf("%v", err)
+		}
+		if stats := tokens.Stats(); stats.FailedAccount != 1 || len(server.Calls()) != 1 {
+			t.Errorf("%+v, %d calls", stats, len(server.Calls()))
 		}
 	})
 }

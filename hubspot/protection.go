@@ -13,8 +13,9 @@ import (
 
 // refusal is what is remembered of a visitor whose call went wrong.
 type refusal struct {
-	err   error
-	until time.Time
+	err     error // for those who come until then
+	until   time.Time
+	invalid bool // HubSpot does not accept the visitor: no other replica has a token either
 }
 
 func (r *refusal) over() bool { return !time.Now().Before(r.until) }
@@ -23,7 +24,7 @@ func (r *refusal) over() bool { return !time.Now().Before(r.until) }
 // call and at most one quick repetition, unless HubSpot refused v a moment ago.
 func (s *source) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
 	if refused := s.refusals.Get(key); refused != nil && !refused.over() {
-		return Token{}, fmt.Errorf("%w: %w", ErrCoolingDown, refused.err)
+		return Token{}, refused.err
 	}
 	r := s.call(ctx, key, v, kind, false)
 	if r.again {
@@ -37,7 +38,8 @@ func (s *source) create(ctx context.Context, key string, v Visitor, kind EventKi
 		}
 	}
 	if r.visitor > 0 {
-		s.refusals.Add(key, refusal{r.err, time.Now().Add(r.visitor)}, s.refusals.Generation(key))
+		err := fmt.Errorf("%w: %w", ErrCoolingDown, r.err)
+		s.refusals.Add(key, refusal{err, time.Now().Add(r.visitor), r.matches == ErrInvalidVisitor}, s.refusals.Generation(key))
 	}
 	return r.token, r.err
 }

@@ -158,6 +158,10 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 		if err := v.Validate(); err != nil {
 			return Token{}, err
 		}
+		// A page whose headers leave before the chat is drawn has to know, without waiting.
+		if refused := s.refusals.Get(key); refused != nil && refused.invalid && !refused.over() {
+			return Token{}, refused.err
+		}
 	}
 	v, key = v.clone(key)
 	f := s.begin(key, v, state)

@@ -291,31 +291,116 @@ func (s *hookedStore) Delete(ctx context.Context, key string) error {
 	return s.mapStore.Delete(ctx, key)
 }
 
-// A page is drawn between the two steps of a sign-out.
+// A page is drawn between the steps of a sign-out: while the record is still there,
+// and where another replica has deleted it.
 func TestPageWhileInvalidating(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, calls := &hookedStore{mapStore: mapStore{records: map[string][]byte{}}}, 0
-		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
-			calls++
-			return hubspot.NewToken(fmt.Sprint("token ", calls), v.Email, time.Now()), nil
-		}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
-		token := func() string {
-			token, err := tokens.Token(t.Context(), ada)
-			if err != nil {
-				t.Error(err)
+	for name, deleted := range map[string]bool{"the record is there": false, "it is gone": true} {
+		synctest.Test(t, func(t *testing.T) {
+			store, calls := &hookedStore{mapStore: mapStore{records: map[string][]byte{}}}, 0
+			tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+				calls++
+				return hubspot.NewToken(fmt.Sprint("token ", calls), v.Email, time.Now()), nil
+			}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+			token := func() string {
+				token, err := tokens.Token(context.Background(), ada)
+				if err != nil {
+					t.Error(err)
+				}
+				return token.Reveal()
+			}
+			old := token()
+			synctest.Wait() // the record is written
+			meanwhile := ""
+			store.before = func() {
+				store.before = func() {}
+				if deleted {
+					clear(store.records)
+				}
+				meanwhile = token()
+			}
+			tokens.Invalidate(t.Context(), ada)
+			if (meanwhile == old) == deleted {
+				t.Errorf("%s: meanwhile %q, at first %q", name, meanwhile, old)
+			}
+			if now := token(); now == old {
+				t.Errorf("%s: the token is still there", name)
 			}
 			synctest.Wait()
-			return token.Reveal()
-		}
-		old := token()
-		store.before = func() {
-			if token, err := tokens.Token(context.Background(), ada); err != nil || token.Reveal() != old {
-				t.Errorf("%q, %v: the record is still there", token.Reveal(), err)
+		})
+	}
+}
+
+// After five failures in a row a Store is left alone for five seconds.
+func TestStoreHasARest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gets := 0
+		store := failingStore{func() { gets++ }}
+		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			return hubspot.Token{}, &hubspot.APIError{StatusCode: 404} // and so nothing to write
+		}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+		next := 0
+		ask := func(visitors, want int) {
+			t.Helper()
+			before := gets
+			for range visitors {
+				next++
+				_, _ = tokens.Token(t.Context(), visitorNo(next))
+			}
+			if gets-before != want {
+				t.Errorf("the Store was asked %d times, want %d", gets-before, want)
 			}
 		}
-		tokens.Invalidate(t.Context(), ada)
-		if token() == old {
-			t.Error("the token is still there")
+		ask(4, 4)
+		time.Sleep(time.Hour)
+		ask(4, 1)
+		time.Sleep(6 * time.Second)
+		ask(8, 5)
+		if errs := tokens.Stats().StoreErrors; errs != 10 {
+			t.Errorf("%d errors, want 10", errs)
 		}
 	})
+}
+
+type failingStore struct{ asked func() }
+
+func (s failingStore) Get(context.Context, string) ([]byte, bool, error) {
+	s.asked()
+	return nil, false, errors.New("dead")
+}
+func (failingStore) Set(context.Context, string, []byte, time.Duration) error {
+	return errors.New("dead")
+}
+func (failingStore) Delete(context.Context, string) error { return errors.New("dead") }
+
+// Whom HubSpot does not accept is known for ten minutes, also to those who do not
+// wait; other refusals may be over for another replica, whose record is looked for.
+func TestRefusedVisitorWithoutWaiting(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status int
+		known  bool
+	}{"not acceptable": {400, true}, "not allowed": {403, false}, "in trouble": {500, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			calls := 0
+			tokens := newTokens(t, creatorFunc(func(context.Context, hubspot.Visitor) (hubspot.Token, error) {
+				calls++
+				return hubspot.Token{}, &hubspot.APIError{StatusCode: tt.status}
+			}), hubspot.TokensConfig{})
+			_, first := tokens.Token(t.Context(), ada)
+			ended, end := context.WithCancel(t.Context())
+			end()
+			_, err := tokens.Token(ended, ada)
+			if errors.Is(first, hubspot.ErrCoolingDown) || tt.known != (errors.Is(err, hubspot.ErrCoolingDown) && errors.Is(err, hubspot.ErrInvalidVisitor)) {
+				t.Errorf("%s: %v, and then %v", name, first, err)
+			}
+			synctest.Wait()
+			if calls != 1 {
+				t.Errorf("%s: %d calls, want 1", name, calls)
+			}
+			time.Sleep(10*time.Minute + time.Second)
+			_, _ = tokens.Token(t.Context(), ada)
+			if calls != 2 {
+				t.Errorf("%s: %d calls after ten minutes, want 2", name, calls)
+			}
+		})
+	}
 }

@@ -17,11 +17,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
+	"github.com/seed84b9cbbc/hubspot-visitor/hubspot/hubspottest"
 	"github.com/seed84b9cbbc/hubspot-visitor/middleware"
 	"github.com/seed84b9cbbc/hubspot-visitor/snippet"
 )
@@ -316,6 +318,48 @@ func TestPublicPagesAreTheSameForEverybody(t *testing.T) {
 	}
 }
 
+// What left as public stays so, whatever becomes of the headers afterwards: on the
+// way they cannot be changed any more.
+func TestPublicHeadersThatAreTakenBack(t *testing.T) {
+	a := newApp(t)
+	got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Cache-Control", "public, max-age=60")
+		fmt.Fprint(w, "<!doctype html>")
+		_ = http.NewResponseController(w).Flush()
+		w.Header().Del("Cache-Control")
+		shop(w, snippet.HTML(r.Context()))
+	})), navigation(), ada)
+	if hasToken(t, got.body) || strings.Contains(got.body, ada.Email) || got.Header.Get("Cache-Control") != "public, max-age=60" {
+		t.Errorf("%v %s", got.Header, got.body)
+	}
+	if !strings.Contains(got.body, `data-hubspot-visitor="*"`) {
+		t.Errorf("the page does not ask: %s", got.body)
+	}
+}
+
+// A page that began as an anonymous visitor's may be kept, for anonymous visitors:
+// once somebody has signed in, it asks, and so it does where they left again.
+func TestPageThatBeganAnonymous(t *testing.T) {
+	for name, then := range map[string]func(*app, http.ResponseWriter, *http.Request){
+		"nothing":       func(*app, http.ResponseWriter, *http.Request) {},
+		"signs in":      func(a *app, w http.ResponseWriter, r *http.Request) { a.SignedIn(w, r, ada) },
+		"and out":       func(a *app, w http.ResponseWriter, r *http.Request) { a.SignedIn(w, r, ada); a.SignedOut(w, r) },
+		"is signed out": func(a *app, w http.ResponseWriter, r *http.Request) { a.SignedOut(w, r) },
+	} {
+		a := newApp(t)
+		got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_ = http.NewResponseController(w).Flush()
+			then(a, w, r)
+			shop(w, snippet.HTML(r.Context()))
+		})), navigation())
+		if hasToken(t, got.body) || !strings.Contains(got.body, `data-hubspot-visitor="*"`) {
+			t.Errorf("%s: %v %s", name, got.Header, got.body)
+		}
+	}
+}
+
 func wantNoLog(t *testing.T, a *app) {
 	t.Helper()
 	if lines := a.log.at("WARN", "ERROR"); len(lines) > 0 {
@@ -328,10 +372,12 @@ func wantNoLog(t *testing.T, a *app) {
 func TestPublicPagesWithoutAnEndpoint(t *testing.T) {
 	a := newApp(t, middleware.WithTokenPath(""))
 	h := a.Handler(page(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "public") }))
+	serve(h, navigation())
+	serve(a.Handler(page(nil)), navigation())
+	wantNoLog(t, a) // nobody misses anything
 	for range 200 {
 		wantAnonymous(t, serve(h, navigation(ada)))
 	}
-	serve(h, navigation())
 	if lines := a.log.at("WARN", "ERROR"); len(lines) != 1 || !strings.Contains(lines[0], "the same for everybody") {
 		t.Errorf("200 views, logged %q", lines)
 	}
@@ -364,7 +410,8 @@ func TestOtherResponsesAreLeftAlone(t *testing.T) {
 		"sniffed picture, copied": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.Copy(w, io.LimitReader(strings.NewReader("GIF89a"+strings.Repeat(" ", 1000)), 1000))
 		}),
-		"nothing": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+		"nothing":    http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+		"no content": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
 	} {
 		a := newApp(t)
 		for who, v := range map[string][]hubspot.Visitor{"signed in": {ada}, "anonymous": nil} {
@@ -617,6 +664,34 @@ func TestMarkerWhileTokensAreWithheld(t *testing.T) {
 	}
 }
 
+// A visitor whom HubSpot refuses is nobody, also where the chat comes after the headers.
+func TestStreamOfARefusedVisitor(t *testing.T) {
+	a := newApp(t)
+	a.hubspot.SetOutage(&hubspottest.Fault{Status: 400, Body: `{"category":"VALIDATION_ERROR"}`})
+	wantAnonymous(t, serve(a.pages, navigation(ada)))
+	got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_ = http.NewResponseController(w).Flush()
+		shop(w, snippet.HTML(r.Context()))
+	})), navigation(), ada)
+	if got.Header.Get("Cache-Control") != "" || got.Header.Get("Set-Cookie") != "" || got.Header.Get("Vary") != "Cookie" || hasToken(t, got.body) {
+		t.Errorf("%v %s", got.Header, got.body)
+	}
+}
+
+// The minute without tokens is one minute.
+func TestMinuteWithoutTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		serve(overruling(a.pages), navigation(ada))
+		for range 60 {
+			wantAnonymous(t, serve(a.pages, navigation(ada)))
+			time.Sleep(time.Second)
+		}
+		wantIdentified(t, a, serve(a.pages, navigation(ada)), ada)
+	})
+}
+
 // Of pages that stream, only the one by which it is noticed is held back.
 func TestOverruledStream(t *testing.T) {
 	a, done := newApp(t), make(chan struct{})
@@ -667,6 +742,26 @@ func TestOverruledInTheMiddle(t *testing.T) {
 	}
 	if lines := a.log.at("ERROR"); len(lines) != 1 || !strings.Contains(lines[0], "outside of that one") {
 		t.Errorf("logged %q", lines)
+	}
+}
+
+// Somebody further out changes the one header, so that there are as many as before.
+func TestOverruledInPlace(t *testing.T) {
+	a := newApp(t)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.Handler(http.HandlerFunc(func(inner http.ResponseWriter, r *http.Request) {
+			inner.Header().Set("Content-Type", "text/html; charset=utf-8")
+			fmt.Fprint(inner, "<p>text")
+			w.Header()["Cache-Control"][0] = "public, max-age=60"
+			shop(inner, snippet.HTML(r.Context()))
+		})).ServeHTTP(&deferring{ResponseWriter: w, status: http.StatusOK, after: 1}, r)
+	})
+	got := visit(t, h, navigation(), ada)
+	if why := storable(got.Header); why != "" && hasToken(t, got.body) {
+		t.Errorf("a token with %s: %s", why, got.body)
+	}
+	if !strings.Contains(got.body, "<title>Shop</title>") {
+		t.Errorf("%s", got.body)
 	}
 }
 

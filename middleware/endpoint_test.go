@@ -305,6 +305,19 @@ func TestTrustedOrigins(t *testing.T) {
 	}
 }
 
+// A request that WithSkip excludes is no word about who is signed in: the browser
+// keeps its marker.
+func TestEndpointOfASkippedRequest(t *testing.T) {
+	a := newApp(t, middleware.WithSkip(func(*http.Request) bool { return true }))
+	for _, v := range [][]hubspot.Visitor{nil, {ada}} {
+		r := ask(v...)
+		r.Header.Set("Cookie", markerName+"=0123456789abcdef")
+		if w := serve(a.TokenHandler(), r); w.Code != http.StatusNoContent || w.Header()["Set-Cookie"] != nil {
+			t.Errorf("%d, %v", w.Code, w.Header())
+		}
+	}
+}
+
 // With debug the endpoint says why it names nobody, and never who somebody is.
 func TestEndpointReasons(t *testing.T) {
 	unverified := hubspot.Visitor{Email: "eve@example.com"}
@@ -312,9 +325,13 @@ func TestEndpointReasons(t *testing.T) {
 		a := newAppWith(t, hubspot.Config{PortalID: hubspottest.PortalID, Debug: debug})
 		for want, v := range map[string][]hubspot.Visitor{"EmailVerified": {unverified}, "nobody is signed in": nil, "": {ada}} {
 			r := as(httptest.NewRequest("POST", "https://shop.example/hubspot-visitor/token", nil), v...)
-			got := serve(a.pages, r).Header().Get("Hubspot-Visitor-Reason")
+			h := serve(a.pages, r).Header()
+			got := h.Get("Hubspot-Visitor-Reason")
 			if !debug {
 				want = ""
+			}
+			if _, said := h["Hubspot-Visitor-Reason"]; said != (want != "") {
+				t.Errorf("debug %t: %v, want %q", debug, h, want)
 			}
 			if (got == "") != (want == "") || !strings.Contains(got, want) || strings.Contains(got, "@") {
 				t.Errorf("debug %t: the reason is %q, want %q", debug, got, want)

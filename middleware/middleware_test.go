@@ -432,6 +432,32 @@ func TestWithoutConsentNothingIsEmitted(t *testing.T) {
 	wantIdentified(t, a, serve(a.pages, r), ada)
 }
 
+// With debug the page says what went wrong, in this library's words.
+func TestReasonsOfErrors(t *testing.T) {
+	for want, err := range map[string]error{
+		"no token: hubspot: the visitor is not acceptable":         hubspot.ErrInvalidVisitor,
+		"no token: hubspot: the access token is not accepted":      hubspot.ErrUnauthorized,
+		"the access token lacks a scope":                           hubspot.ErrMissingScope,
+		"no token: hubspot: the account may not identify visitors": hubspot.ErrForbidden,
+		"the day&#39;s are used up":                                hubspot.ErrDailyLimit,
+		"no token: hubspot: too many calls":                        hubspot.ErrRateLimited,
+		"no token: hubspot: not available":                         hubspot.ErrUnavailable,
+		"no token: hubspot: not asked for now":                     hubspot.ErrCoolingDown,
+		"no token, see the log":                                    errors.New("ada@example.com is no friend"),
+		"the token did not come within the render budget":          context.DeadlineExceeded,
+	} {
+		m, problem := middleware.New(source(func(context.Context, hubspot.Visitor) (hubspot.Token, error) {
+			return hubspot.Token{}, fmt.Errorf("ada@example.com: %w", err)
+		}), signedIn, middleware.WithConfig(hubspot.Config{PortalID: hubspottest.PortalID, Debug: true}), middleware.WithLogger((&logs{}).logger()))
+		if problem != nil {
+			t.Fatal(problem)
+		}
+		if body := serve(m.Handler(page(nil)), navigation(ada)).Body.String(); !strings.Contains(body, want+" -->") || strings.Contains(body, "ada@") {
+			t.Errorf("%v: want %q in %s", err, want, body)
+		}
+	}
+}
+
 // Whether a page has the chat depends on who asks, even where the chat is the same for
 // all who agreed, and where it comes after the headers.
 func TestPagesWithConsentVary(t *testing.T) {
@@ -467,6 +493,9 @@ func TestPagesWithConsentVary(t *testing.T) {
 			}
 			if got := visit(t, asking.Handler(tt.page), r).Header.Get("Vary"); got != "Cookie" {
 				t.Errorf("%s, who %s: Vary %q", name, who, got)
+			}
+			if left := visit(t, asking.Handler(early("no-cache", page(nil))), r, ada).Header.Get("Cache-Control"); (left == "no-cache") != (who == "did not") {
+				t.Errorf("signed in, who %s: Cache-Control %q", who, left)
 			}
 			if got := visit(t, free.Handler(tt.page), navigation()).Header.Get("Vary"); (got == "Cookie") != tt.vary {
 				t.Errorf("%s, nobody is asked: Vary %q", name, got)
@@ -636,7 +665,7 @@ func TestSignOutWhileThePageWaits(t *testing.T) {
 	}
 }
 
-var problem = regexp.MustCompile(`HUBSPOT_[A-Z_]+|identify|token source|WithTokenPath|WithTrustedOrigins|WithStore`)
+var problem = regexp.MustCompile(`HUBSPOT_[A-Z_]+|identify|token source|WithConfig is|WithTokenPath|WithTrustedOrigins|WithStore`)
 
 func problems(err error) (names []string) {
 	if err == nil {
@@ -773,8 +802,8 @@ func TestFromEnvWithoutCredential(t *testing.T) {
 // Whoever starts for the first time sees everything that is wrong, once.
 func TestFromEnvProblemsAllAtOnce(t *testing.T) {
 	environment(t, map[string]string{"HUBSPOT_REGION": "mars1"})
-	_, err := middleware.FromEnv(nil, middleware.WithTokenPath("elsewhere"))
-	want := []string{"HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "WithTokenPath", "identify"}
+	_, err := middleware.FromEnv(nil, middleware.WithTokenPath("elsewhere"), middleware.WithConfig(hubspot.Config{PortalID: "1"}))
+	want := []string{"HUBSPOT_ACCESS_TOKEN", "HUBSPOT_PORTAL_ID", "HUBSPOT_REGION", "WithConfig is", "WithTokenPath", "identify"}
 	if diff := cmp.Diff(want, problems(err)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s\n%v", diff, err)
 	}

@@ -272,6 +272,24 @@ func TestSignedOutAndInAtOnce(t *testing.T) {
 	}
 }
 
+// A page of two accounts: each has its own marker, and its own sign-out.
+func TestSignedOutOfTwoAccounts(t *testing.T) {
+	shop := newApp(t)
+	support := newAppWith(t, hubspot.Config{PortalID: "87654321"})
+	h := support.Handler(shop.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shop.SignedOut(w, r)
+		support.SignedOut(w, r)
+	})))
+	r := navigation(ada)
+	r.Header.Set("Cookie", markerName+"=0123456789abcdef; hubspot_visitor_87654321=fedcba9876543210")
+	set := serve(h, r).Header().Values("Set-Cookie")
+	for _, name := range []string{markerName, "hubspot_visitor_87654321"} {
+		if n := len(slices.DeleteFunc(slices.Clone(set), func(line string) bool { return !strings.HasPrefix(line, name+"=;") })); n != 1 {
+			t.Errorf("%s expires %d times: %q", name, n, set)
+		}
+	}
+}
+
 // A page that answers the sign-in itself waits once, not for each of the two.
 func TestSignedInAndThePageWaitOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
