@@ -506,7 +506,8 @@ func (s *toldStore) Set(_ context.Context, key string, _ []byte, _ time.Duration
 	return nil
 }
 
-// Another release may call the parts of a record otherwise, and seal it all the same.
+// Another release may call the parts of a record otherwise, and seal it all the same;
+// and another replica's clock may be wrong.
 func TestRecordsOfAnotherRelease(t *testing.T) {
 	secret := strings.Repeat("s", 32)
 	sealer, err := seal.New([]byte(secret))
@@ -514,9 +515,10 @@ func TestRecordsOfAnotherRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, record := range map[string]string{
-		"no token":   `{"value":"old","email":"ada@example.com","issuedAt":%q}`,
-		"no time":    `{"token":"old","email":"ada@example.com","issued":%q}`,
-		"no address": `{"token":"old","address":"ada@example.com","issuedAt":%q}`,
+		"of tomorrow": `{"token":"old","email":"ada@example.com","issuedAt":%q}`,
+		"no token":    `{"value":"old","email":"ada@example.com","issuedAt":%q}`,
+		"no time":     `{"token":"old","email":"ada@example.com","issued":%q}`,
+		"no address":  `{"token":"old","address":"ada@example.com","issuedAt":%q}`,
 	} {
 		store := &toldStore{mapStore{records: map[string][]byte{}}, make(chan string)}
 		for _, want := range []string{"old", "new"} {
@@ -528,7 +530,11 @@ func TestRecordsOfAnotherRelease(t *testing.T) {
 				break
 			}
 			key := <-store.keys
-			plain := fmt.Sprintf(record, time.Now().Format(time.RFC3339))
+			issued := time.Now()
+			if name == "of tomorrow" {
+				issued = issued.Add(24 * time.Hour)
+			}
+			plain := fmt.Sprintf(record, issued.Format(time.RFC3339))
 			store.records[key] = sealer.Seal(strings.TrimPrefix(key, "hubspot-visitor:token:"), []byte(plain))
 		}
 	}

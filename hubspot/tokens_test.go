@@ -404,3 +404,46 @@ func TestRefusedVisitorWithoutWaiting(t *testing.T) {
 		})
 	}
 }
+
+// However many pages are viewed while a renewal fails, the next try is minutes away.
+func TestRenewalThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, fail := 0, error(nil)
+		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
+			calls++
+			return hubspot.NewToken("t", v.Email, time.Now()), fail
+		}), hubspot.TokensConfig{})
+		if _, err := tokens.Token(t.Context(), ada); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(11 * time.Hour)
+		calls, fail = 0, hubspot.ErrUnavailable
+		for range 4 * 60 {
+			if _, err := tokens.Token(t.Context(), ada); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if calls != 1 {
+			t.Errorf("%d calls in four minutes, want 1", calls)
+		}
+	})
+}
+
+// What HubSpot said of somebody is forgotten together with the token.
+func TestInvalidateForgetsRefusals(t *testing.T) {
+	calls := 0
+	tokens := newTokens(t, creatorFunc(func(context.Context, hubspot.Visitor) (hubspot.Token, error) {
+		calls++
+		return hubspot.Token{}, hubspot.ErrInvalidVisitor
+	}), hubspot.TokensConfig{})
+	for _, want := range []int{1, 1, 2} {
+		if want == 2 {
+			tokens.Invalidate(t.Context(), ada)
+		}
+		if _, err := tokens.Token(t.Context(), ada); !errors.Is(err, hubspot.ErrInvalidVisitor) || calls != want {
+			t.Errorf("%v after %d calls, want %d", err, calls, want)
+		}
+	}
+}

@@ -745,23 +745,57 @@ func TestOverruledInTheMiddle(t *testing.T) {
 	}
 }
 
-// Somebody further out changes the one header, so that there are as many as before.
+// Somebody further out changes the headers while the page is written, and keeps them
+// until then.
 func TestOverruledInPlace(t *testing.T) {
-	a := newApp(t)
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.Handler(http.HandlerFunc(func(inner http.ResponseWriter, r *http.Request) {
-			inner.Header().Set("Content-Type", "text/html; charset=utf-8")
-			fmt.Fprint(inner, "<p>text")
-			w.Header()["Cache-Control"][0] = "public, max-age=60"
-			shop(inner, snippet.HTML(r.Context()))
-		})).ServeHTTP(&deferring{ResponseWriter: w, status: http.StatusOK, after: 1}, r)
-	})
-	got := visit(t, h, navigation(), ada)
-	if why := storable(got.Header); why != "" && hasToken(t, got.body) {
-		t.Errorf("a token with %s: %s", why, got.body)
+	for name, change := range map[string]func(http.Header){
+		"the one header": func(h http.Header) { h["Cache-Control"][0] = "public, max-age=60" },
+		"another one":    func(h http.Header) { h.Set("Cdn-Cache-Control", "max-age=60") },
+	} {
+		a := newApp(t)
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.Handler(http.HandlerFunc(func(inner http.ResponseWriter, r *http.Request) {
+				inner.Header().Set("Content-Type", "text/html; charset=utf-8")
+				fmt.Fprint(inner, "<p>text")
+				change(w.Header())
+				shop(inner, snippet.HTML(r.Context()))
+			})).ServeHTTP(&deferring{ResponseWriter: w, status: http.StatusOK, after: 2}, r)
+		})
+		got := visit(t, h, navigation(), ada)
+		if why := storable(got.Header); why != "" && hasToken(t, got.body) {
+			t.Errorf("%s: a token with %s: %s", name, why, got.body)
+		}
+		if !strings.Contains(got.body, "<title>Shop</title>") {
+			t.Errorf("%s: %s", name, got.body)
+		}
 	}
-	if !strings.Contains(got.body, "<title>Shop</title>") {
-		t.Errorf("%s", got.body)
+}
+
+// The chat in what is no page, or in what left as such: nobody's.
+func TestChatInWhatIsNoPage(t *testing.T) {
+	a := newApp(t)
+	got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, "{}")
+		_ = http.NewResponseController(w).Flush()
+		fmt.Fprint(w, snippet.HTML(r.Context()))
+	})), navigation(), ada)
+	if got.Header.Get("Cache-Control") != "" || hasToken(t, got.body) || strings.Contains(got.body, ada.Email) {
+		t.Errorf("%v %s", got.Header, got.body)
+	}
+}
+
+// A private answer that is no page keeps the type that net/http finds for it.
+func TestTypeOfASignIn(t *testing.T) {
+	for body, want := range map[string]string{"welcome": "text/plain; charset=utf-8", "GIF89a": "image/gif", "<p>welcome": "text/html; charset=utf-8"} {
+		a := newApp(t)
+		got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.SignedIn(w, r, ada)
+			fmt.Fprint(w, body)
+		})), navigation())
+		if kind := got.Header.Get("Content-Type"); kind != want || storable(got.Header) != "" {
+			t.Errorf("%q: %v", body, got.Header)
+		}
 	}
 }
 
