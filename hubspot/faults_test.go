@@ -803,6 +803,27 @@ func TestEndlessHeaders(t *testing.T) {
 	}
 }
 
+// An answer is read up to 64 KiB, and so are its headers.
+func TestLongHeaders(t *testing.T) {
+	for name, tt := range map[string]struct {
+		kilobytes int
+		want      error
+	}{"of 32 KB": {32, nil}, "of 100 KB": {100, hubspot.ErrUnavailable}} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for range tt.kilobytes {
+				w.Header().Add("X", strings.Repeat("x", 1000))
+			}
+			io.WriteString(w, `{"token":"t"}`)
+		}))
+		client := newClient(t, hubspot.Config{APIURL: s.URL})
+		if _, err := client.CreateToken(t.Context(), ada); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		client.CloseIdleConnections()
+		s.Close()
+	}
+}
+
 func TestCloseIdleConnections(t *testing.T) {
 	s := hubspottest.NewServer(t)
 	client := newClient(t, hubspot.Config{APIURL: s.URL})

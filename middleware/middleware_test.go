@@ -655,11 +655,15 @@ func TestSignOutWhileThePageWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest("GET", "/", nil) // opens no page: nothing is fetched early
+	left := false
+	r := as(httptest.NewRequest("GET", "/", nil), ada) // opens no page: nothing is fetched early
 	w := serve(m.Handler(page(func(w http.ResponseWriter, r *http.Request) {
-		leave = func() { m.SignedOut(w, r) }
+		leave = func() { left = true; m.SignedOut(w, r) }
 	})), r)
 	wantAnonymous(t, w)
+	if !left {
+		t.Error("the page did not wait")
+	}
 	if !strings.Contains(w.Body.String(), `data-hubspot-visitor=""`) || marker(w) != "" {
 		t.Errorf("the page claims to be somebody's: %v, %s", w.Header(), w.Body)
 	}
