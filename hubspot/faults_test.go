@@ -913,7 +913,7 @@ func TestDeafStoreHoldsFewGoroutines(t *testing.T) {
 		})
 		store := deafStore{make(chan struct{})}
 		defer close(store.release)
-		tokens := newTokens(t, creator, hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+		tokens := newTokens(t, creator, sharing(store))
 		before := runtime.NumGoroutine()
 		for round := range 10 {
 			each(300, func(i int) {

@@ -18,12 +18,13 @@ type refusal struct {
 	invalid bool // HubSpot does not accept the visitor: no other replica has a token either
 }
 
-func (r *refusal) over() bool { return !time.Now().Before(r.until) }
+// over reports whether there is nothing to remember any more; nil is nothing.
+func (r *refusal) over() bool { return r == nil || !time.Now().Before(r.until) }
 
 // create stands between the visitors and HubSpot: it makes a token for v, by one
 // call and at most one quick repetition, unless HubSpot refused v a moment ago.
 func (s *source) create(ctx context.Context, key string, v Visitor, kind EventKind) (Token, error) {
-	if refused := s.refusals.Get(key); refused != nil && !refused.over() {
+	if refused := s.refusals.Get(key); !refused.over() {
 		return Token{}, refused.err
 	}
 	r := s.call(ctx, key, v, kind, false)

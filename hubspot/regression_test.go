@@ -199,7 +199,7 @@ func TestBadRecordsAreReplaced(t *testing.T) {
 				time.Sleep(time.Second + time.Duration(calls)*time.Millisecond) // one after the other
 				return hubspot.NewToken("t", v.Email, time.Now()), nil
 			})
-			tokens := newTokens(t, creator, hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+			tokens := newTokens(t, creator, sharing(store))
 			for i := range 20 {
 				go tokens.Token(t.Context(), visitorNo(i))
 				synctest.Wait() // the record is read, and the call is under way

@@ -159,7 +159,7 @@ func (t *Tokens) Token(ctx context.Context, v Visitor) (Token, error) {
 			return Token{}, err
 		}
 		// A page whose headers leave before the chat is drawn has to know, without waiting.
-		if refused := s.refusals.Get(key); refused != nil && refused.invalid && !refused.over() {
+		if refused := s.refusals.Get(key); !refused.over() && refused.invalid {
 			return Token{}, refused.err
 		}
 	}

@@ -17,6 +17,11 @@ import (
 	"github.com/seed84b9cbbc/hubspot-visitor/hubspot"
 )
 
+// sharing is the configuration of a replica that has store in common with others.
+func sharing(store hubspot.Store) hubspot.TokensConfig {
+	return hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))}
+}
+
 func TestTokensConfigProblems(t *testing.T) {
 	store, secret := &mapStore{}, hubspot.NewSecret(strings.Repeat("s", 32))
 	none := creatorFunc(nil)
@@ -98,7 +103,7 @@ func TestMistakesOfAdapters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := &mapStore{records: map[string][]byte{}}
 			tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) { return give(v), nil }),
-				hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+				sharing(store))
 			for range 2 {
 				if token, err := tokens.Token(t.Context(), ada); !errors.Is(err, hubspot.ErrUnavailable) || token != (hubspot.Token{}) {
 					t.Errorf("%v, %v", token, err)
@@ -196,7 +201,7 @@ func TestStoreIsAskedOnce(t *testing.T) {
 			tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
 				calls++
 				return hubspot.NewToken("t", v.Email, time.Now()), nil
-			}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+			}), sharing(store))
 			for range 3 {
 				if _, err := tokens.Token(t.Context(), ada); err != nil {
 					t.Fatal(err)
@@ -221,7 +226,7 @@ func TestRecordsThatWereMoved(t *testing.T) {
 		replica := func() *hubspot.Tokens {
 			return newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
 				return hubspot.NewToken("for-"+v.Email, v.Email, time.Now()), nil
-			}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+			}), sharing(store))
 		}
 		all := func(tokens *hubspot.Tokens) {
 			for i := range 2 {
@@ -266,7 +271,7 @@ func TestInvalidateWhileTheRecordIsWritten(t *testing.T) {
 		store := &slowStore{mapStore{records: map[string][]byte{}}}
 		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
 			return hubspot.NewToken("t", v.Email, time.Now()), nil
-		}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+		}), sharing(store))
 		if _, err := tokens.Token(t.Context(), ada); err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +305,7 @@ func TestPageWhileInvalidating(t *testing.T) {
 			tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
 				calls++
 				return hubspot.NewToken(fmt.Sprint("token ", calls), v.Email, time.Now()), nil
-			}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+			}), sharing(store))
 			token := func() string {
 				token, err := tokens.Token(context.Background(), ada)
 				if err != nil {
@@ -337,7 +342,7 @@ func TestStoreHasARest(t *testing.T) {
 		store := failingStore{func() { gets++ }}
 		tokens := newTokens(t, creatorFunc(func(_ context.Context, v hubspot.Visitor) (hubspot.Token, error) {
 			return hubspot.Token{}, &hubspot.APIError{StatusCode: 404} // and so nothing to write
-		}), hubspot.TokensConfig{Account: "1", Store: store, StoreSecret: hubspot.NewSecret(strings.Repeat("s", 32))})
+		}), sharing(store))
 		next := 0
 		ask := func(visitors, want int) {
 			t.Helper()

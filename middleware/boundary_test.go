@@ -669,11 +669,8 @@ func TestStreamOfARefusedVisitor(t *testing.T) {
 	a := newApp(t)
 	a.hubspot.SetOutage(&hubspottest.Fault{Status: 400, Body: `{"category":"VALIDATION_ERROR"}`})
 	wantAnonymous(t, serve(a.pages, navigation(ada)))
-	got := visit(t, a.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		_ = http.NewResponseController(w).Flush()
-		shop(w, snippet.HTML(r.Context()))
-	})), navigation(), ada)
+	flushed := pages(func(h http.Header) { h.Set("Content-Type", "text/html") })["flushed"]
+	got := visit(t, a.Handler(flushed), navigation(), ada)
 	if got.Header.Get("Cache-Control") != "" || got.Header.Get("Set-Cookie") != "" || got.Header.Get("Vary") != "Cookie" || hasToken(t, got.body) {
 		t.Errorf("%v %s", got.Header, got.body)
 	}

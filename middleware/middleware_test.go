@@ -629,12 +629,8 @@ func TestSourceIsAskedForNobodyElse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		flushed := func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "text/html")
-			_ = http.NewResponseController(w).Flush()
-			page(nil)(w, r)
-		}
-		for _, h := range []http.Handler{m.Handler(page(nil)), m.Handler(http.HandlerFunc(flushed)), m.TokenHandler()} {
+		flushed := pages(func(h http.Header) { h.Set("Content-Type", "text/html") })["flushed"]
+		for _, h := range []http.Handler{m.Handler(page(nil)), m.Handler(flushed), m.TokenHandler()} {
 			for _, r := range []*http.Request{navigation(tt.visitor...), ask(tt.visitor...)} {
 				if body := serve(h, r).Body.String(); strings.Contains(body, ada.Email) {
 					t.Errorf("%s: %s", name, body)
